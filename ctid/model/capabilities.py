@@ -1,0 +1,11 @@
+"""What a PBX, as ctid is connected to it, can do."""
+
+from enum import StrEnum
+
+
+class Capability(StrEnum):
+    """An ability a driver may lack; a command that needs it is then refused before anything is sent."""
+
+    SUPERVISE = "supervise"
+    """Listen, whisper and barge, switched live."""
+    TAKE_OVER = "take_over"

@@ -1,0 +1,53 @@
+"""Commands: what ctid asks of a PBX, in the imperative and in no vendor's words."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from ctid.model.entities import Supervision
+from ctid.model.ids import LegId, SupervisionId
+from ctid.model.words import Mode, SupervisionEnd
+
+
+class StartSupervision(Struct, frozen=True, kw_only=True):
+    """Ring the supervisor's phone and put her into the call.
+
+    `supervision` is the session as it is to be published, its state `ringing`; `address` is the
+    phone's on the PBX; `target` is the agent's leg; `ring_s` bounds the ringing, in seconds. `keys` are
+    those of her phone that switch the mode; any other does nothing, and by default all do nothing.
+    """
+
+    supervision: Supervision
+    address: str
+    target: LegId
+    ring_s: float
+    keys: Mapping[str, Mode] = {}
+
+
+class SwitchSupervision(Struct, frozen=True, kw_only=True):
+    """Change who hears the supervisor, without a new ring."""
+
+    supervision: SupervisionId
+    mode: Mode
+
+
+class TakeOver(Struct, frozen=True, kw_only=True):
+    """Leave the customer with the supervisor and release the agent.
+
+    `customer` is the leg to keep, `agent` the leg to release. If a step fails, the customer stays
+    with the agent, or is rung back to her.
+    """
+
+    supervision: SupervisionId
+    customer: LegId
+    agent: LegId
+
+
+class EndSupervision(Struct, frozen=True, kw_only=True):
+    """Release the supervisor; the call goes on. After a take-over the call is hers, and ends with it."""
+
+    supervision: SupervisionId
+    reason: SupervisionEnd = SupervisionEnd.RELEASED
+
+
+Command = StartSupervision | SwitchSupervision | TakeOver | EndSupervision

@@ -1,0 +1,176 @@
+"""The entities that ctid publishes. Frozen; equal values mean that nothing changed.
+
+Every time is an `Instant` (UTC). `since` is when the entity entered its present `state`; `stale`
+means that the link to its PBX is down and the values are the last ones known.
+"""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.words import (
+    AgentState,
+    CallState,
+    DeviceState,
+    Direction,
+    LinkState,
+    Mode,
+    PartyState,
+    Purpose,
+    Role,
+    Scope,
+    SupervisionEnd,
+    SupervisionState,
+)
+
+
+class Pbx(Struct, frozen=True, kw_only=True):
+    """The link to one PBX."""
+
+    kind: ClassVar[str] = "pbx"
+    id: PbxId
+    driver: str
+    state: LinkState
+    since: Instant
+    version: str = ""
+    reason: str = ""
+    """Why the link is down; empty while it is connected."""
+    synchronized_at: Instant | None = None
+    """When the last snapshot was taken."""
+
+
+class Membership(Struct, frozen=True, kw_only=True):
+    """An agent in one queue."""
+
+    queue: QueueId
+    state: AgentState
+    reason: str = ""
+    paused: bool = False
+    penalty: int = 0
+    calls_taken: int = 0
+    """The PBX's own counter; it starts at zero whenever the PBX does."""
+    last_call_at: Instant | None = None
+    wrapup_ends_at: Instant | None = None
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """A person who takes calls, found as a member of queues."""
+
+    kind: ClassVar[str] = "agent"
+    id: AgentId
+    pbx: PbxId
+    name: str
+    team: str = ""
+    state: AgentState
+    reason: str = ""
+    """Of `not_ready`: the pause's reason, or `device_unavailable`."""
+    since: Instant
+    stale: bool = False
+    device: DeviceId | None = None
+    call: CallId | None = None
+    """The call she is talking in or that rings at her, whichever is further on."""
+    wrapup_ends_at: Instant | None = None
+    queues: tuple[Membership, ...] = ()
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """A phone: what it does, and whether the PBX can reach it."""
+
+    kind: ClassVar[str] = "device"
+    id: DeviceId
+    pbx: PbxId
+    state: DeviceState
+    since: Instant
+    stale: bool = False
+    agent: AgentId | None = None
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A caller who waits in a queue; position 1 is served first."""
+
+    call: CallId
+    position: int
+    since: Instant
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """A queue, who waits in it and how its members stand."""
+
+    kind: ClassVar[str] = "queue"
+    id: QueueId
+    pbx: PbxId
+    name: str
+    since: Instant
+    """When what is told here last changed."""
+    stale: bool = False
+    strategy: str = ""
+    waiting: tuple[Waiting, ...] = ()
+    agents: dict[AgentState, int] = {}
+    """How many members are in each state; states with none are left out."""
+
+
+class Party(Struct, frozen=True, kw_only=True):
+    """One party of a call."""
+
+    leg: LegId
+    role: Role
+    state: PartyState
+    since: Instant
+    number: str = ""
+    name: str = ""
+    device: DeviceId | None = None
+    agent: AgentId | None = None
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """A call and its parties; a supervisor who listens is in `supervisions`, not a party."""
+
+    kind: ClassVar[str] = "call"
+    id: CallId
+    pbx: PbxId
+    state: CallState
+    since: Instant
+    started_at: Instant
+    stale: bool = False
+    direction: Direction = Direction.INBOUND
+    queue: QueueId | None = None
+    dialled: str = ""
+    answered_at: Instant | None = None
+    """When two parties were first connected."""
+    ended_at: Instant | None = None
+    parties: tuple[Party, ...] = ()
+    supervisions: tuple[SupervisionId, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """The unique ids under which other records know this call."""
+    merged_into: CallId | None = None
+
+
+class Supervision(Struct, frozen=True, kw_only=True):
+    """A supervisor's session in a live call."""
+
+    kind: ClassVar[str] = "supervision"
+    id: SupervisionId
+    pbx: PbxId
+    state: SupervisionState
+    mode: Mode
+    since: Instant
+    """When it entered its present state and mode."""
+    started_at: Instant
+    supervisor: str
+    """The authenticated name of who asked for it."""
+    phone: str
+    """The name, in the configuration, of the phone she uses."""
+    agent: AgentId | None
+    call: CallId
+    scope: Scope = Scope.CALL
+    purpose: Purpose
+    note: str = ""
+    stale: bool = False
+    ended_at: Instant | None = None
+    end: SupervisionEnd | None = None
+
+
+Entity = Pbx | Agent | Device | Queue | Call | Supervision
+ENTITIES: tuple[type[Entity], ...] = (Pbx, Agent, Device, Queue, Call, Supervision)

@@ -1,0 +1,117 @@
+"""Errors that reach a client. Each has a stable `code`, which is part of the API.
+
+CtidError
+ +- InvalidRequest (request.invalid)      +- AuthRequired (auth.required)     +- Forbidden (auth.forbidden)
+ +- NotFound (agent.unknown, call.unknown, queue.unknown, device.unknown, supervision.unknown)
+ +- SupervisionRefused (supervision.*)    +- PbxUnavailable (pbx.link_down)   +- PbxRefused (pbx.refused)
+ +- PbxTimeout (pbx.timeout)              +- AuditUnavailable (audit.unavailable)
+"""
+
+from typing import ClassVar
+
+
+class CtidError(Exception):
+    """The root: `code` is stable, `detail` is for a person and names the cure, `status` is HTTP's."""
+
+    code: str = "internal"
+    status: int = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+
+
+class InvalidRequest(CtidError):
+    """The request is not of the operation's form; `field` names where, as a path."""
+
+    code = "request.invalid"
+    status = 422
+    title = "The request is not valid"
+
+
+class AuthRequired(CtidError):
+    """No token, or one that is not known."""
+
+    code = "auth.required"
+    status = 401
+    title = "A valid token is required"
+
+
+class Forbidden(CtidError):
+    """The token's role may not do this."""
+
+    code = "auth.forbidden"
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(CtidError):
+    """No such entity; the code names its kind."""
+
+    status = 404
+    title = "Not found"
+
+    def __init__(self, kind: str, ident: str) -> None:
+        super().__init__(f"no {kind} has the id {ident!r}; GET /api/v1/{kind}s lists those there are")
+        self.code = f"{kind}.unknown"
+
+
+class SupervisionRefused(CtidError):
+    """A supervision cannot start or change now.
+
+    Codes: `supervision.no_live_call`, `supervision.call_ended`, `supervision.phone_not_allowed`,
+    `supervision.phone_unreachable`, `supervision.phone_no_answer`, `supervision.phone_busy`,
+    `supervision.already_active`, `supervision.ended`, `supervision.mode_not_possible`,
+    `supervision.scope_not_supported`, `supervision.takeover_failed`, `supervision.not_yours`,
+    `supervision.not_active`.
+    """
+
+    status = 409
+    title = "The supervision cannot be done now"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = f"supervision.{reason}"
+        self.status = 403 if reason in ("phone_not_allowed", "not_yours") else 409
+
+
+class PbxUnavailable(CtidError):
+    """The link to the PBX is down, or was lost while it worked on this."""
+
+    code = "pbx.link_down"
+    status = 503
+    title = "The PBX cannot be reached"
+
+
+class PbxRefused(CtidError):
+    """The PBX answered that it will not."""
+
+    code = "pbx.refused"
+    status = 502
+    title = "The PBX refused"
+
+
+class PbxTimeout(CtidError):
+    """The PBX did not answer in time."""
+
+    code = "pbx.timeout"
+    status = 504
+    title = "The PBX did not answer in time"
+
+
+class AuditUnavailable(CtidError):
+    """The audit log cannot be written, and nobody is listened to unaudited."""
+
+    code = "audit.unavailable"
+    status = 503
+    title = "The audit log cannot be written"
+
+
+class LinkError(Exception):
+    """A link to a PBX could not be made or was lost; trying again may help."""
+
+
+class LinkRefused(LinkError):
+    """The PBX refused the login; trying again without a change would not help."""

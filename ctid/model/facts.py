@@ -1,0 +1,196 @@
+"""Facts: what a driver says happened on its PBX, in the past tense and in no vendor's words.
+
+Most facts set state rather than tell a difference: a `LegChanged` carries the whole leg, so that
+hearing one twice, or after a snapshot that was ahead of it, does no harm. `at` is UTC, the PBX's own
+clock where the wire tells it. Local channel pairs, and the legs by which ctid itself listens, are
+never told as legs.
+"""
+
+from msgspec import Struct
+
+from ctid.model.entities import Supervision
+from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, QueueId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.words import DeviceState, LegState
+
+
+class Leg(Struct, frozen=True, kw_only=True, gc=False):
+    """One party's connection to the PBX."""
+
+    id: LegId
+    call: str
+    """The PBX's key of the call; legs with the same key are one call."""
+    created_at: Instant
+    incoming: bool
+    """The party called the PBX (true), or the PBX called the party."""
+    state: LegState = LegState.INITIATED
+    connected_at: Instant | None = None
+    held: bool = False
+    """The party at this leg has put the call on hold."""
+    conversation: str | None = None
+    """Legs with the same value hear each other."""
+    device: DeviceId | None = None
+    number: str = ""
+    name: str = ""
+    dialled: str = ""
+    queue: QueueId | None = None
+    """The queue this leg waits in or was served by."""
+    position: int | None = None
+    """Its place in that queue while it waits, from 1; none once it left."""
+    queued_at: Instant | None = None
+    supervision: SupervisionId | None = None
+    """The session whose supervisor this is; only after a take-over is she a party."""
+
+
+class Member(Struct, frozen=True, kw_only=True, gc=False):
+    """An agent's membership of one queue."""
+
+    queue: QueueId
+    agent: AgentId
+    name: str
+    device: DeviceId | None = None
+    device_state: DeviceState = DeviceState.UNKNOWN
+    paused: bool = False
+    reason: str = ""
+    in_call: bool = False
+    """The queue believes that its last call to this member goes on."""
+    offered: LegId | None = None
+    """The caller's leg that is being offered to this member."""
+    serving: LegId | None = None
+    """The caller's leg that this member was connected to by the queue."""
+    penalty: int = 0
+    calls_taken: int = 0
+    last_call_at: Instant | None = None
+    wrapup_s: float = 0.0
+    """The member's own after-call work; 0 leaves it to the queue's."""
+
+
+class QueueInfo(Struct, frozen=True, kw_only=True, gc=False):
+    """A queue as the PBX configures it."""
+
+    id: QueueId
+    strategy: str = ""
+
+
+class DeviceInfo(Struct, frozen=True, kw_only=True, gc=False):
+    """A phone's state."""
+
+    id: DeviceId
+    state: DeviceState
+
+
+class _Fact(Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
+    pbx: PbxId
+    at: Instant
+
+
+class LinkUp(_Fact, frozen=True, kw_only=True, gc=False, tag="link_up"):
+    """The link stands; the facts that follow are not complete before the next `Snapshot`."""
+
+    driver: str
+    version: str
+
+
+class LinkDown(_Fact, frozen=True, kw_only=True, gc=False, tag="link_down"):
+    """The link is lost; what was known of this PBX may have changed since."""
+
+    driver: str
+    reason: str
+
+
+class Snapshot(_Fact, frozen=True, kw_only=True, gc=False, tag="snapshot"):
+    """Everything the PBX knows now; what is not in it is no more."""
+
+    legs: tuple[Leg, ...]
+    members: tuple[Member, ...]
+    queues: tuple[QueueInfo, ...]
+    devices: tuple[DeviceInfo, ...]
+    supervisions: tuple[Supervision, ...]
+
+
+class LegChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="leg_changed"):
+    """A leg came to be, or is other than it was."""
+
+    leg: Leg
+
+
+class LegEnded(_Fact, frozen=True, kw_only=True, gc=False, tag="leg_ended"):
+    """A leg is gone. `cause` is of Q.850, 0 when unknown."""
+
+    leg: LegId
+    cause: int = 0
+
+
+class MemberChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="member_changed"):
+    """An agent joined a queue, or the membership is other than it was."""
+
+    member: Member
+
+
+class MemberRemoved(_Fact, frozen=True, kw_only=True, gc=False, tag="member_removed"):
+    """An agent left a queue."""
+
+    queue: QueueId
+    agent: AgentId
+
+
+class DeviceChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="device_changed"):
+    """A phone's state is other than it was."""
+
+    device: DeviceInfo
+
+
+class CallerAbandoned(_Fact, frozen=True, kw_only=True, gc=False, tag="caller_abandoned"):
+    """A caller hung up while waiting. `position` is the one held at the end, `wait_s` in seconds."""
+
+    queue: QueueId
+    leg: LegId
+    position: int
+    wait_s: float
+
+
+class OfferMissed(_Fact, frozen=True, kw_only=True, gc=False, tag="offer_missed"):
+    """A call rang at an agent, who did not take it. `ring_s` in seconds."""
+
+    queue: QueueId
+    agent: AgentId
+    leg: LegId
+    ring_s: float
+
+
+class CallServed(_Fact, frozen=True, kw_only=True, gc=False, tag="call_served"):
+    """The queue's part of a call is over: the agent is done with the caller.
+
+    `hold_s` waited, `talk_s` talked, in seconds, as the PBX counts them; `by` is who ended it:
+    `caller`, `agent` or `transfer`.
+    """
+
+    queue: QueueId
+    agent: AgentId
+    leg: LegId
+    hold_s: float
+    talk_s: float
+    by: str
+
+
+class SupervisionChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="supervision_changed"):
+    """A supervision session came to be, is other than it was, or ended (its state says so)."""
+
+    supervision: Supervision
+
+
+Moment = CallerAbandoned | OfferMissed | CallServed
+"""Facts that set no state of their own, told onwards as they are."""
+
+Fact = (
+    LinkUp
+    | LinkDown
+    | Snapshot
+    | LegChanged
+    | LegEnded
+    | MemberChanged
+    | MemberRemoved
+    | DeviceChanged
+    | SupervisionChanged
+    | Moment
+)

@@ -1,0 +1,138 @@
+"""The words of the domain: CSTA's (ECMA-269) where it has one, and what ctid adds to them."""
+
+from enum import StrEnum
+
+
+class AgentState(StrEnum):
+    """CSTA agent states; `offered`, `busy_other` and `unknown` are ctid's."""
+
+    LOGGED_OUT = "logged_out"
+    NOT_READY = "not_ready"
+    READY = "ready"
+    OFFERED = "offered"
+    """A call rings at the agent."""
+    BUSY = "busy"
+    """On a call of a queue, held included."""
+    BUSY_OTHER = "busy_other"
+    """On a call that is not from a queue."""
+    WORKING_AFTER_CALL = "working_after_call"
+    UNKNOWN = "unknown"
+
+
+class CallState(StrEnum):
+    """Where a call as a whole stands."""
+
+    INITIATED = "initiated"
+    """One party, alone with the PBX: dialling, or in a voice menu."""
+    QUEUED = "queued"
+    ALERTING = "alerting"
+    CONNECTED = "connected"
+    HELD = "held"
+    ENDED = "ended"
+
+
+class PartyState(StrEnum):
+    """CSTA local connection states of one party of a call."""
+
+    INITIATED = "initiated"
+    QUEUED = "queued"
+    ALERTING = "alerting"
+    CONNECTED = "connected"
+    HELD = "held"
+
+
+class LegState(StrEnum):
+    """What the PBX itself says of one leg, hold and queueing apart."""
+
+    INITIATED = "initiated"
+    ALERTING = "alerting"
+    CONNECTED = "connected"
+
+
+class Role(StrEnum):
+    """Who a party is in a call."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    OTHER = "other"
+
+
+class Direction(StrEnum):
+    """Of a call, as the call centre sees it."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    INTERNAL = "internal"
+
+
+class DeviceState(StrEnum):
+    """What a phone is doing."""
+
+    IDLE = "idle"
+    RINGING = "ringing"
+    IN_USE = "in_use"
+    HELD = "held"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+    UNKNOWN = "unknown"
+
+
+class LinkState(StrEnum):
+    """Of the link to a PBX."""
+
+    CONNECTED = "connected"
+    DOWN = "down"
+
+
+class Mode(StrEnum):
+    """Who hears the supervisor."""
+
+    LISTEN = "listen"
+    """Nobody."""
+    WHISPER = "whisper"
+    """The agent alone."""
+    BARGE = "barge"
+    """Agent and customer."""
+    TAKEOVER = "takeover"
+    """The customer: the agent has been released."""
+
+
+class SupervisionState(StrEnum):
+    """Where a supervision session stands."""
+
+    RINGING = "ringing"
+    """The supervisor's phone rings."""
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+class SupervisionEnd(StrEnum):
+    """Why a supervision session ended."""
+
+    RELEASED = "released"
+    """By a request."""
+    SUPERVISOR_HUNG_UP = "supervisor_hung_up"
+    CALL_ENDED = "call_ended"
+    FAILED = "failed"
+    """It never began; the request that asked for it was told why."""
+    LOST = "lost"
+    """The PBX no longer knows it."""
+
+
+class Scope(StrEnum):
+    """What a session follows."""
+
+    CALL = "call"
+    NEXT = "next"
+    AGENT = "agent"
+
+
+class Purpose(StrEnum):
+    """Why a supervisor listens; the law asks for it to be said."""
+
+    QUALITY = "quality"
+    TRAINING = "training"
+    EVALUATION = "evaluation"
+    ASSISTANCE = "assistance"
+    EMERGENCY = "emergency"

@@ -1,0 +1,1 @@
+"""The one truth: `Store.apply(fact)` returns what changed. Pure, time is an argument."""

@@ -1,0 +1,142 @@
+"""A call, derived from its legs."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from ctid.model.entities import Call, Party
+from ctid.model.facts import Leg
+from ctid.model.ids import AgentId, CallId, DeviceId, PbxId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.words import CallState, Direction, LegState, PartyState, Role
+
+_PARTY_STATE = {
+    LegState.INITIATED: PartyState.INITIATED,
+    LegState.ALERTING: PartyState.ALERTING,
+    LegState.CONNECTED: PartyState.CONNECTED,
+}
+
+
+def call_id(pbx: PbxId, key: str) -> CallId:
+    """`<pbx>.<first unique id>`."""
+    return CallId(f"{pbx}.{key}")
+
+
+def derive_call(
+    pbx: PbxId,
+    key: str,
+    legs: Collection[Leg],
+    old: Call | None,
+    *,
+    agent_of: Mapping[DeviceId, AgentId],
+    phones: Collection[DeviceId],
+    supervisions: tuple[SupervisionId, ...],
+    at: Instant,
+    stale: bool,
+) -> Call:
+    """Derive a call with at least one live leg. `old` gives what its gone legs told."""
+    ordered = sorted(legs, key=_age) if len(legs) > 1 else list(legs)
+    with_agent = any(leg.device in agent_of for leg in ordered)
+    old_parties = {party.leg: party for party in old.parties} if old else {}
+    parties = tuple(
+        [_party(leg, old_parties.get(leg.id), agent_of, phones, at, with_agent=with_agent) for leg in ordered]
+    )
+    state = _state(ordered, old)
+    queue = old.queue if old else None
+    started = old.started_at if old else ordered[0].created_at
+    aliases = old.aliases if old else (key,)
+    for leg in ordered:
+        queue = leg.queue or queue
+        if leg.id not in aliases:
+            aliases = (*aliases, leg.id)
+    answered = old.answered_at if old else None
+    if answered is None and state in (CallState.CONNECTED, CallState.HELD):
+        answered = max((leg.connected_at for leg in ordered if leg.connected_at is not None), default=at)
+    return Call(
+        id=old.id if old else call_id(pbx, key),
+        pbx=pbx,
+        state=state,
+        since=old.since if old and old.state == state else at if old else started,
+        started_at=started,
+        stale=stale,
+        direction=_direction(parties, ordered[0], old, agent_of, phones),
+        queue=queue,
+        dialled=(old.dialled if old else "") or ordered[0].dialled,
+        answered_at=answered,
+        parties=parties,
+        supervisions=supervisions,
+        aliases=aliases,
+    )
+
+
+def _age(leg: Leg) -> float:
+    return leg.created_at
+
+
+def _party(
+    leg: Leg,
+    old: Party | None,
+    agent_of: Mapping[DeviceId, AgentId],
+    phones: Collection[DeviceId],
+    at: Instant,
+    *,
+    with_agent: bool,
+) -> Party:
+    agent = agent_of.get(leg.device) if leg.device is not None else None
+    if leg.held:
+        state = PartyState.HELD
+    elif leg.position is not None:
+        state = PartyState.QUEUED
+    else:
+        state = _PARTY_STATE[leg.state]
+    if leg.supervision is not None:
+        role = Role.SUPERVISOR
+    elif agent is not None:
+        role = Role.AGENT
+    elif leg.device in phones:
+        role = Role.OTHER
+    elif with_agent or leg.queue is not None or (old is not None and old.role is Role.CUSTOMER):
+        role = Role.CUSTOMER
+    else:
+        role = Role.OTHER
+    return Party(
+        leg=leg.id,
+        role=role,
+        state=state,
+        since=old.since if old and old.state == state else at if old else leg.created_at,
+        number=leg.number,
+        name=leg.name,
+        device=leg.device,
+        agent=agent,
+    )
+
+
+def _state(legs: Collection[Leg], old: Call | None) -> CallState:
+    talking = Counter([leg.conversation for leg in legs if leg.conversation is not None])
+    shared = {conversation for conversation, count in talking.items() if count > 1}
+    if shared:
+        held = any(leg.held for leg in legs if leg.conversation in shared)
+        return CallState.HELD if held else CallState.CONNECTED
+    if any(leg.state is LegState.ALERTING for leg in legs):
+        return CallState.ALERTING
+    if any(leg.position is not None for leg in legs):
+        return CallState.QUEUED
+    if old is not None and old.state is CallState.ALERTING and len(legs) > 1:
+        return CallState.ALERTING  # answered, and on the way to being connected
+    return CallState.INITIATED
+
+
+def _direction(
+    parties: tuple[Party, ...],
+    first: Leg,
+    old: Call | None,
+    agent_of: Mapping[DeviceId, AgentId],
+    phones: Collection[DeviceId],
+) -> Direction:
+    if old is not None and len(old.parties) > 1:
+        return old.direction
+    if parties[0].role not in (Role.AGENT, Role.SUPERVISOR) and first.device not in phones:
+        return Direction.INBOUND
+    inside = all(party.agent is not None or party.device in phones for party in parties)
+    if len(parties) == 1:
+        inside = first.dialled in agent_of.values() or first.dialled in phones
+    return Direction.INTERNAL if inside else Direction.OUTBOUND

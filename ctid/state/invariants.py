@@ -1,0 +1,88 @@
+"""What must hold of a store after every fact; tests check it after each test."""
+
+from collections.abc import Iterator
+
+from ctid.model.words import AgentState, CallState, PartyState, SupervisionState
+from ctid.state.store import Store
+
+
+def violations(store: Store) -> list[str]:
+    """Describe every invariant that does not hold; empty is good."""
+    return [*_calls(store), *_agents(store), *_queues(store), *_supervisions(store), *_indexes(store)]
+
+
+def _calls(store: Store) -> Iterator[str]:
+    owner: dict[tuple[str, str], str] = {}
+    for call in store.calls.values():
+        where = f"call {call.id}"
+        if call.state is CallState.ENDED:
+            yield f"{where} is ended and still there"
+        if not call.parties:
+            yield f"{where} has no party"
+        if call.state in (CallState.CONNECTED, CallState.HELD):
+            if len(call.parties) < 2:
+                yield f"{where} is {call.state} with one party"
+            if call.answered_at is None:
+                yield f"{where} is {call.state} and was never answered"
+        for party in call.parties:
+            if (call.pbx, party.leg) in owner:
+                yield f"leg {party.leg} is in {call.id} and in {owner[call.pbx, party.leg]}"
+            owner[call.pbx, party.leg] = call.id
+        yield from (
+            f"{where} names the unknown supervision {ident}"
+            for ident in call.supervisions
+            if ident not in store.supervisions
+        )
+
+
+def _agents(store: Store) -> Iterator[str]:
+    for agent in store.agents.values():
+        where = f"agent {agent.id}"
+        if agent.state is AgentState.LOGGED_OUT and agent.queues:
+            yield f"{where} is logged out and a member of {agent.queues[0].queue}"
+        if agent.state in (AgentState.BUSY, AgentState.BUSY_OTHER) and agent.call is None:
+            yield f"{where} is {agent.state} without a call"
+        if agent.call is not None and agent.call not in store.calls:
+            yield f"{where} is in the unknown call {agent.call}"
+        yield from (
+            f"{where} is a member of the unknown queue {membership.queue}"
+            for membership in agent.queues
+            if membership.queue not in store.queues
+        )
+
+
+def _queues(store: Store) -> Iterator[str]:
+    for queue in store.queues.values():
+        where = f"queue {queue.id}"
+        for place, waiting in enumerate(queue.waiting, 1):
+            call = store.calls.get(waiting.call)
+            if call is None:
+                yield f"{where} has the unknown call {waiting.call} waiting"
+            elif not any(party.state in (PartyState.QUEUED, PartyState.HELD) for party in call.parties):
+                yield f"{where} has {waiting.call} waiting, none of whose parties is queued"
+            if waiting.position != place:
+                yield f"{where} has position {waiting.position} at place {place}"
+        members = sum(
+            1 for agent in store.agents.values() for member in agent.queues if member.queue == queue.id
+        )
+        if members != sum(queue.agents.values()):
+            yield f"{where} counts {sum(queue.agents.values())} members of {members}"
+
+
+def _supervisions(store: Store) -> Iterator[str]:
+    for supervision in store.supervisions.values():
+        if supervision.state is SupervisionState.ENDED:
+            yield f"supervision {supervision.id} is ended and still there"
+
+
+def _indexes(store: Store) -> Iterator[str]:
+    for rows in store.rows.values():
+        indexed = {ident for legs in rows.call_legs.values() for ident in legs}
+        if indexed != set(rows.legs):
+            yield f"pbx {rows.pbx}: the index of calls and the legs differ by {indexed ^ set(rows.legs)}"
+        waiting = {ident for legs in rows.waiting.values() for ident in legs}
+        expected = {
+            leg.id for leg in rows.legs.values() if leg.position is not None and leg.queue is not None
+        }
+        if waiting != expected:
+            yield f"pbx {rows.pbx}: the index of queues and the legs differ by {waiting ^ expected}"

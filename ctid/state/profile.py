@@ -1,0 +1,29 @@
+"""What the configuration says of people, queues and phones, as the state needs it."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+from ctid.model.ids import AgentId, DeviceId, QueueId
+
+
+class AgentProfile(Struct, frozen=True, kw_only=True):
+    """A name and a team for an agent whom the PBX only knows by an address."""
+
+    name: str = ""
+    team: str = ""
+
+
+class QueueProfile(Struct, frozen=True, kw_only=True):
+    """A queue's name for people, and its after-call work in seconds (0: the member's own)."""
+
+    name: str = ""
+    wrapup_s: float = 0.0
+
+
+class Profiles(Struct, frozen=True, kw_only=True):
+    """All of them. `phones` are the supervisors' devices, which are never customers."""
+
+    agents: Mapping[AgentId, AgentProfile] = field(default_factory=dict)
+    queues: Mapping[QueueId, QueueProfile] = field(default_factory=dict)
+    phones: frozenset[DeviceId] = frozenset()

@@ -1,0 +1,58 @@
+"""The audit of monitoring: one line of JSON for each step of a session, appended and flushed to disk."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ctid.model.entities import Supervision
+from ctid.model.errors import AuditUnavailable
+from ctid.model.instant import Instant, enc_hook
+
+FILE = "audit.jsonl"
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """Who did what to whom. `event`: requested, refused, ringing, active, ended; by whom it was asked."""
+
+    at: Instant
+    event: str
+    supervision: Supervision
+    by: str = ""
+    detail: str = ""
+
+
+class Audit:
+    """Appends to `audit.jsonl` in the state directory; entries keep their order."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / FILE
+        self._order = asyncio.Lock()
+        self._encoder = msgspec.json.Encoder(enc_hook=enc_hook)
+
+    async def write(self, entry: Entry) -> None:
+        """Write an entry; returns once it is on the disk.
+
+        Raises:
+            AuditUnavailable: it cannot be written.
+        """
+        line = self._encoder.encode(entry) + b"\n"
+        async with self._order:
+            try:
+                await asyncio.to_thread(self._append, line)
+            except OSError as error:
+                raise AuditUnavailable(
+                    f"{self.path} cannot be written ({error.strerror}); make room or mend its permissions: "
+                    "without an audit nobody is listened to"
+                ) from error
+
+    def _append(self, line: bytes) -> None:
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            if os.write(file, line) != len(line):
+                raise OSError(28, "only a part of the line fitted")
+            os.fdatasync(file)
+        finally:
+            os.close(file)

@@ -1,0 +1,263 @@
+"""Supervision sessions from a request to their end."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ctid.hub import Hub
+from ctid.model.capabilities import Capability
+from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
+from ctid.model.entities import Call, Supervision
+from ctid.model.errors import (
+    AuditUnavailable,
+    CtidError,
+    InvalidRequest,
+    NotFound,
+    PbxTimeout,
+    PbxUnavailable,
+    SupervisionRefused,
+)
+from ctid.model.ids import PbxId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.users import User, UserRole
+from ctid.model.words import Mode, Scope, SupervisionEnd, SupervisionState
+from ctid.ports import Clock
+from ctid.state.changes import Change
+from ctid.supervision.audit import Audit, Entry
+from ctid.supervision.requests import ChangeRequest, StartRequest, Via
+from ctid.supervision.target import find_target, takeover_legs
+
+log = structlog.get_logger(__name__)
+
+SETTLE_S = 2.0
+"""By then what the PBX has done has come back as a fact."""
+
+PHONE_KEYS = {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE}
+"""The keys of her phone that switch the mode, where the configuration allows it."""
+
+
+class Phone(Struct, frozen=True, kw_only=True):
+    """A supervisor's phone: its PBX, and its address there."""
+
+    pbx: PbxId
+    address: str
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What the configuration allows. `ring_s`: how long her phone may ring, in seconds."""
+
+    ring_s: float = 20.0
+    phone_keys: bool = False
+    phone_keys_roles: frozenset[UserRole] = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
+
+
+class SupervisionService:
+    """Starts, changes and ends sessions; every step is audited before it is taken, or as it is seen."""
+
+    def __init__(
+        self, hub: Hub, phones: Mapping[str, Phone], policy: Policy, audit: Audit, clock: Clock
+    ) -> None:
+        self._hub = hub
+        self._phones = phones
+        self._policy = policy
+        self._audit = audit
+        self._clock = clock
+        self._ringing: set[str] = set()
+
+    async def start(self, user: User, request: StartRequest) -> Supervision:
+        """Begin a session; returns it once the supervisor hears.
+
+        Raises:
+            CtidError: it could not begin; nothing of it stays behind on the PBX.
+        """
+        if request.scope is not Scope.CALL:
+            raise SupervisionRefused(
+                "scope_not_supported", f"scope {request.scope!r} is not supported yet: use 'call'"
+            )
+        name, phone = self._phone(user, request.via)
+        self._hub.connection(phone.pbx)
+        call, party = find_target(self._hub.store, request)
+        if call.pbx != phone.pbx:
+            raise SupervisionRefused(
+                "phone_not_allowed", f"the phone {name!r} is not on the PBX of this call"
+            )
+        if Capability.SUPERVISE not in self._hub.connection(call.pbx).capabilities:
+            raise PbxUnavailable(f"the PBX {call.pbx!r} cannot supervise now: ctid's log says why")
+        if name in self._ringing or any(s.phone == name for s in self._hub.store.supervisions.values()):
+            raise SupervisionRefused(
+                "already_active", f"the phone {name!r} is in a session already: end or switch that one"
+            )
+        now = Instant(self._clock.now())
+        first = Mode.LISTEN if request.mode is Mode.TAKEOVER else request.mode
+        session = Supervision(
+            id=SupervisionId(f"s{secrets.token_hex(6)}"),
+            pbx=call.pbx,
+            state=SupervisionState.RINGING,
+            mode=first,
+            since=now,
+            started_at=now,
+            supervisor=user.name,
+            phone=name,
+            agent=party.agent,
+            call=call.id,
+            scope=request.scope,
+            purpose=request.purpose,
+            note=request.note,
+        )
+        command = StartSupervision(
+            supervision=session,
+            address=phone.address,
+            target=party.leg,
+            ring_s=self._policy.ring_s,
+            keys=PHONE_KEYS if self._keys_allowed(user) else {},
+        )
+        self._ringing.add(name)
+        try:
+            await self._audited("requested", user, replace(session, mode=request.mode))
+            await self._refusable(user, session, self._hub.execute(call.pbx, command))
+        finally:
+            self._ringing.discard(name)
+        started = await self._settled(session.id, lambda s: s.state is SupervisionState.ACTIVE)
+        if request.mode is Mode.TAKEOVER:
+            return await self.change(user, session.id, ChangeRequest(mode=Mode.TAKEOVER))
+        return started
+
+    async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
+        """Switch a session's mode; returns it once the switch is in force. Raises CtidError."""
+        session = self._session(user, ident)
+        if session.mode is request.mode:
+            return session
+        if session.state is not SupervisionState.ACTIVE:
+            raise SupervisionRefused("not_active", "her phone is still ringing: wait until she has answered")
+        if session.mode is Mode.TAKEOVER:
+            raise SupervisionRefused("mode_not_possible", "the agent has left: the call is the supervisor's")
+        command: SwitchSupervision | TakeOver = SwitchSupervision(supervision=ident, mode=request.mode)
+        if request.mode is Mode.TAKEOVER:
+            call = self._call(session)
+            customer, agent = takeover_legs(call, session.agent)
+            command = TakeOver(supervision=ident, customer=customer, agent=agent)
+        await self._audited("requested", user, replace(session, mode=request.mode))
+        await self._refusable(user, session, self._hub.execute(session.pbx, command))
+        return await self._settled(ident, lambda s: s.mode is request.mode)
+
+    async def end(self, user: User, ident: SupervisionId) -> Supervision:
+        """End a session; returns it as it ended. Raises CtidError."""
+        session = self._session(user, ident)
+        subscription = self._hub.subscribe(f"end {ident}")
+        try:
+            await self._refusable(
+                user, session, self._hub.execute(session.pbx, EndSupervision(supervision=ident))
+            )
+            async with asyncio.timeout(SETTLE_S):
+                async for update in subscription:
+                    if (
+                        isinstance(update, Change)
+                        and isinstance(update.new, Supervision)
+                        and update.new.id == ident
+                    ):
+                        return update.new
+        except TimeoutError as error:
+            raise PbxTimeout("the session was ended, and its end has not come back from the PBX") from error
+        finally:
+            self._hub.unsubscribe(subscription)
+        raise AssertionError("a subscription does not end")
+
+    async def run(self) -> None:
+        """Follow the state for ever: audit what sessions do, and end those whose call ended."""
+        subscription = self._hub.subscribe("supervision")
+        async for update in subscription:
+            if not isinstance(update, Change):
+                continue
+            if isinstance(update.new, Supervision):
+                await self._seen(update.new)
+            elif isinstance(update.old, Call) and update.new is None and update.old.merged_into is None:
+                for session in list(self._hub.store.supervisions.values()):
+                    if session.call == update.old.id:
+                        await self._end_by_rule(session, SupervisionEnd.CALL_ENDED)
+
+    async def _seen(self, session: Supervision) -> None:
+        entry = Entry(at=session.since, event=str(session.state), supervision=session, by=session.supervisor)
+        try:
+            await self._audit.write(entry)
+        except AuditUnavailable as error:
+            log.critical("audit failed", supervision=session.id, reason=error.detail)
+            if session.state is not SupervisionState.ENDED:
+                await self._end_by_rule(session, SupervisionEnd.RELEASED)
+
+    async def _end_by_rule(self, session: Supervision, reason: SupervisionEnd) -> None:
+        try:
+            await self._hub.execute(session.pbx, EndSupervision(supervision=session.id, reason=reason))
+        except NotFound:
+            log.debug("already ended", supervision=session.id)
+        except CtidError as error:
+            log.warning("session not ended", supervision=session.id, code=error.code, reason=error.detail)
+
+    # ----------------------------------------------------------------------------------------------
+
+    def _phone(self, user: User, via: Via) -> tuple[str, Phone]:
+        if via.browser or via.phone is None:
+            raise InvalidRequest(
+                'name a phone: {"via": {"phone": "2001"}}; supervising from a browser is not there yet',
+                field="$.via.phone",
+            )
+        phone = self._phones.get(via.phone)
+        if phone is None or (via.phone not in user.phones and user.role is not UserRole.ADMIN):
+            allowed = (
+                sorted(user.phones & set(self._phones))
+                if user.role is not UserRole.ADMIN
+                else sorted(self._phones)
+            )
+            raise SupervisionRefused(
+                "phone_not_allowed",
+                f"{user.name} may use these phones: {', '.join(allowed) or 'none'}; not {via.phone!r}",
+            )
+        return via.phone, phone
+
+    def _keys_allowed(self, user: User) -> bool:
+        return self._policy.phone_keys and user.role in self._policy.phone_keys_roles
+
+    def _session(self, user: User, ident: SupervisionId) -> Supervision:
+        session = self._hub.store.supervisions.get(ident)
+        if session is None:
+            raise NotFound("supervision", ident)
+        if session.supervisor != user.name and user.role is not UserRole.ADMIN:
+            raise SupervisionRefused("not_yours", f"it is {session.supervisor}'s session")
+        return session
+
+    def _call(self, session: Supervision) -> Call:
+        call = self._hub.store.calls.get(session.call)
+        if call is None:
+            raise SupervisionRefused("call_ended", "the call has ended")
+        return call
+
+    async def _audited(self, event: str, user: User, session: Supervision, detail: str = "") -> None:
+        now = Instant(self._clock.now())
+        await self._audit.write(Entry(at=now, event=event, supervision=session, by=user.name, detail=detail))
+
+    async def _refusable(self, user: User, session: Supervision, step: Awaitable[None]) -> None:
+        """Take a step; one that fails is audited as well, without hiding why it failed."""
+        try:
+            await step
+        except CtidError as error:
+            try:
+                await self._audited("refused", user, session, error.code)
+            except AuditUnavailable as unaudited:
+                log.critical("audit failed", supervision=session.id, reason=unaudited.detail)
+            raise
+
+    async def _settled(self, ident: SupervisionId, holds: Callable[[Supervision], bool]) -> Supervision:
+        """The session once the state says what was done; it may have ended again by then."""
+
+        def told() -> bool:
+            session = self._hub.store.supervisions.get(ident)
+            return session is None or holds(session)
+
+        await self._hub.until(lambda: ident in self._hub.store.supervisions and told(), SETTLE_S)
+        session = self._hub.store.supervisions.get(ident)
+        if session is None:
+            raise SupervisionRefused("call_ended", "the session began, and has ended since: the call is over")
+        return session
