@@ -1,0 +1,1 @@
+"""Asterisk over AMI (the truth) and ARI (the supervisor's media)."""

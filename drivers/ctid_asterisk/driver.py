@@ -1,0 +1,414 @@
+"""The Asterisk driver: sockets, timers and tasks around the pure rooms."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, assert_never
+
+import structlog
+
+from ctid.clock import SystemClock
+from ctid.model.capabilities import Capability
+from ctid.model.commands import Command, EndSupervision, StartSupervision, SwitchSupervision, TakeOver
+from ctid.model.entities import Supervision
+from ctid.model.errors import (
+    LinkError,
+    LinkRefused,
+    PbxRefused,
+    PbxTimeout,
+    PbxUnavailable,
+    SupervisionRefused,
+)
+from ctid.model.facts import Fact, LinkUp
+from ctid.model.ids import PbxId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.ports import Clock
+from ctid.tasks import TaskOwner
+from ctid_asterisk import actions
+from ctid_asterisk.actions import Action
+from ctid_asterisk.ari import Ari, AriError, AriLost
+from ctid_asterisk.normalize import Lists, Normalizer
+from ctid_asterisk.resync import Resync
+from ctid_asterisk.session import (
+    FENCE_VARIABLE,
+    AmiSession,
+    Credentials,
+    Dead,
+    Failed,
+    Out,
+    Ready,
+    Reply,
+    Send,
+)
+from ctid_asterisk.session import (
+    Fact as WireEvent,
+)
+from ctid_asterisk.settings import Settings, read_settings
+from ctid_asterisk.supervise import Stage
+
+log = structlog.get_logger(__name__)
+
+CONNECT_S = 5.0
+READ_BYTES = 256 * 1024
+RECEIVE_BUFFER = 4 * 1024 * 1024
+"""Asterisk ends a session whose reader is slow for a tenth of a second; the kernel bridges our pauses."""
+BATCHES = 200
+ARI_FIRST_S = 3.0
+"""How long the first snapshot waits for ARI, so that it can hold the sessions found there."""
+ARI_AGAIN_S = 2.0
+FENCE_S = 2.0
+RELOAD_S = 0.2
+"""A reload of everything tells one event a module: the lists are taken after the last of a burst."""
+
+NOISE = frozenset(
+    {
+        "VarSet", "Newexten", "RTCPSent", "RTCPReceived", "NewConnectedLine", "NewAccountCode", "DialState",
+        "BridgeCreate", "BridgeDestroy", "HangupRequest", "SoftHangupRequest", "MusicOnHoldStart",
+        "MusicOnHoldStop", "ExtensionStatus", "PresenceStatus", "Cdr", "CEL", "TestEvent", "DTMFBegin",
+        "DTMFEnd", "ChallengeSent", "SuccessfulAuth", "ChannelTalkingStart", "ChannelTalkingStop",
+    }
+)  # fmt: skip
+"""Events that nothing here reads, filtered where they are made."""
+
+
+class AsteriskDriver:
+    """One Asterisk, as the configuration describes it."""
+
+    kind = "asterisk"
+
+    def __init__(self, pbx: PbxId, settings: Mapping[str, Any], clock: Clock | None = None) -> None:
+        self.pbx = pbx
+        self._settings = read_settings(settings)
+        self._clock = clock or SystemClock()
+
+    async def connect(self) -> "AsteriskConnection":
+        """Make a connection; see `ctid.ports.Driver`."""
+        connection = AsteriskConnection(self.pbx, self._settings, self._clock)
+        try:
+            await connection.open()
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+
+class AsteriskConnection:
+    """One connection; see `ctid.ports.Connection`."""
+
+    def __init__(self, pbx: PbxId, settings: Settings, clock: Clock) -> None:
+        self.pbx = pbx
+        self._settings = settings
+        self._clock = clock
+        self._tasks = TaskOwner(self._fail)
+        self._normalizer = Normalizer(pbx)
+        self._resync = Resync(self._normalizer, self._supervisions)
+        self._session = AmiSession(
+            Credentials(username=settings.username, secret=settings.secret, plain=settings.tls),
+            excluded=NOISE if settings.filter_at_source else frozenset(),
+            wanted=self._normalizer.wanted | {"VarSet", "Reload", "Shutdown", "FullyBooted"},
+            variables=frozenset({FENCE_VARIABLE}),
+        )
+        self._writer: asyncio.StreamWriter | None = None
+        self._answers: dict[str, asyncio.Future[Reply]] = {}
+        self._ready: asyncio.Future[Ready] | None = None
+        self._batches: asyncio.Queue[Sequence[Fact] | BaseException] = asyncio.Queue(BATCHES)
+        self._lost: BaseException | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stage: Stage | None = None
+        self._fences = 0
+        self._caught_up = asyncio.Event()
+        self._resyncing = asyncio.Lock()
+        self._reload_seen = False
+        self._closed = False
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What can be asked of it now."""
+        able = self._stage is not None
+        return frozenset({Capability.SUPERVISE, Capability.TAKE_OVER}) if able else frozenset()
+
+    # Life -----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect and log in. Raises LinkRefused, LinkError."""
+        where = f"{self._settings.host}:{self._settings.port}"
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                reader, self._writer = await asyncio.open_connection(
+                    self._settings.host, self._settings.port, ssl=self._tls(), limit=READ_BYTES
+                )
+        except TimeoutError as error:
+            raise LinkError(f"AMI at {where} does not answer") from error
+        except OSError as error:
+            raise LinkError(f"AMI at {where} cannot be reached: {error.strerror or error}") from error
+        raw = self._writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self._ready = asyncio.get_running_loop().create_future()
+        self._obey(self._session.start(time.monotonic()))
+        self._tasks.spawn(f"{self.pbx}/ami", self._read(reader))
+        ready = await self._ready
+        log.info(
+            "ami login",
+            pbx=self.pbx,
+            asterisk=ready.asterisk_version,
+            filtered=ready.filtered,
+            note=ready.filter_note,
+        )
+        up = LinkUp(pbx=self.pbx, at=self._now(), driver="asterisk", version=ready.asterisk_version)
+        self._batches.put_nowait([up])
+        if self._settings.ari is not None:
+            found = asyncio.Event()
+            self._tasks.spawn(f"{self.pbx}/ari", self._keep_ari(found))
+            try:
+                async with asyncio.timeout(ARI_FIRST_S):
+                    await found.wait()
+            except TimeoutError:
+                log.warning("ari is not there yet: the floor is seen, nobody can be supervised", pbx=self.pbx)
+        await self.resync()
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._settings.tls:
+            return None
+        return ssl.create_default_context(cafile=self._settings.tls_ca or None)
+
+    async def close(self) -> None:
+        """End the connection; idempotent."""
+        self._closed = True
+        self._lose(LinkError("closed"))
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._tasks.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    async def facts(self) -> AsyncIterator[Sequence[Fact]]:
+        """Iterate over batches of facts; see `ctid.ports.Connection`."""
+        while True:
+            batch = await self._batches.get()
+            if isinstance(batch, BaseException):
+                if self._closed:
+                    return
+                raise batch
+            yield batch
+
+    def _fail(self, error: BaseException) -> None:
+        """A task of ours died; what it died of comes out of `facts`."""
+        self._lose(error)
+
+    def _lose(self, error: BaseException) -> None:
+        """Note the first failure, and tell everyone who waits."""
+        if self._lost is not None:
+            return
+        self._lost = error
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()  # nobody waits for it when open() was cancelled
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(PbxUnavailable(f"the link to the PBX was lost ({error})"))
+                answer.exception()  # the same
+        self._answers.clear()
+        if self._batches.full():
+            self._batches.get_nowait()  # the snapshot after the reconnect makes up for it
+        self._batches.put_nowait(error)
+
+    # The wire -------------------------------------------------------------------------------------
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while self._lost is None:
+            try:
+                data = await reader.read(READ_BYTES)
+            except OSError as error:
+                self._lose(LinkError(f"AMI: {error}"))
+                return
+            outs = (
+                self._session.receive(data, time.monotonic()) if data else self._session.eof(time.monotonic())
+            )
+            facts = self._obey(outs)
+            if facts:
+                await self._batches.put(facts)
+
+    def _obey(self, outs: Sequence[Out]) -> list[Fact]:
+        """Do what the session says; returns the facts that its events told."""
+        facts: list[Fact] = []
+        for out in outs:
+            match out:
+                case WireEvent():
+                    facts += self._resync.receive(out.message, self._now())
+                    if not self._resync.pending:
+                        self._caught_up.set()
+                    if out.message.name == "Reload" and not self._reload_seen:
+                        self._reload_seen = True
+                        self._tasks.spawn(f"{self.pbx}/reload", self._reloaded())
+                case Send():
+                    self._write(out.data)
+                case Reply():
+                    answer = self._answers.pop(out.action_id, None)
+                    if answer is not None and not answer.done():
+                        answer.set_result(out)
+                case Failed():
+                    answer = self._answers.pop(out.action_id, None)
+                    if answer is not None and not answer.done():
+                        answer.set_exception(PbxTimeout(f"the PBX left an action unanswered ({out.reason})"))
+                case Ready():
+                    if self._ready is not None and not self._ready.done():
+                        self._ready.set_result(out)
+                case Dead():
+                    kind = LinkError if out.retryable else LinkRefused
+                    self._lose(kind(f"AMI: {out.reason}{f' ({out.detail})' if out.detail else ''}"))
+                case _:
+                    assert_never(out)
+        self._arm()
+        return facts
+
+    def _write(self, data: bytes) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(data)
+
+    def _arm(self) -> None:
+        """Have the session woken at its next deadline."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._session.next_deadline()
+        if deadline is not None and self._lost is None:
+            wait = max(0.0, deadline - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._on_time)
+
+    def _on_time(self) -> None:
+        self._obey(self._session.on_time(time.monotonic()))
+
+    def _now(self) -> Instant:
+        return Instant(self._clock.now())
+
+    async def _act(self, action: Action) -> Reply:
+        """Send an action and wait for its whole answer. Raises PbxUnavailable, PbxTimeout."""
+        if self._lost is not None:
+            raise PbxUnavailable(f"the link to the PBX was lost ({self._lost})")
+        ident, outs = self._session.send(action, time.monotonic())
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._answers[ident] = answer
+        self._obey(outs)
+        return await answer
+
+    # The snapshot ---------------------------------------------------------------------------------
+
+    async def resync(self) -> None:
+        """Take a new snapshot; it comes out of `facts`. Raises LinkError: the PBX does not give it."""
+        async with self._resyncing:
+            self._resync.begin()
+            try:
+                channels, queues, devices, holds = await asyncio.gather(
+                    self._act(actions.core_show_channels()),
+                    self._act(actions.queue_status()),
+                    self._act(actions.device_state_list()),
+                    self._act(actions.status(variables=["CHANNEL(onhold)"])),
+                )
+            except (PbxUnavailable, PbxTimeout) as error:
+                raise LinkError(f"no snapshot: {error.detail}") from error
+            for name, reply in (("channels", channels), ("queues", queues), ("devices", devices)):
+                if not reply.ok:
+                    raise LinkError(f"the PBX refuses to list its {name}: {reply.text}")
+            self._resync.load(Lists(channels.items, queues.items, devices.items, holds.items), self._now())
+            self._fences += 1
+            fence = f"{self._now():.0f}-{self._fences}"
+            self._resync.expect(fence)
+            self._caught_up.clear()
+            _, outs = self._session.send_fence(fence, time.monotonic())
+            self._obey(outs)
+            try:
+                async with asyncio.timeout(FENCE_S):
+                    await self._caught_up.wait()
+            except TimeoutError:
+                log.warning("no fence came back: does the AMI user read `dialplan`?", pbx=self.pbx)
+                await self._batches.put(self._resync.finish(self._now()))
+
+    async def _reloaded(self) -> None:
+        """Queues and members may have changed without an event of their own."""
+        await asyncio.sleep(RELOAD_S)
+        self._reload_seen = False
+        try:
+            await self.resync()
+        except LinkError as error:
+            self._lose(error)
+
+    def _supervisions(self) -> Sequence[Supervision]:
+        return self._stage.supervisions() if self._stage is not None else ()
+
+    # Supervision ----------------------------------------------------------------------------------
+
+    async def _keep_ari(self, found: asyncio.Event) -> None:
+        """Keep ARI connected for as long as AMI is; log both edges once."""
+        settings = self._settings.ari
+        assert settings is not None, "only started with ARI configured"  # noqa: S101 - a mistake of ours
+        told = ""
+        while True:
+            ari = Ari(settings.url, settings.username, settings.password, settings.app)
+            stage = Stage(ari, self._clock, self._tell, self._blind_transfer, self._set_variable, self._fail)
+            try:
+                await ari.open()
+                events = self._tasks.spawn(f"{self.pbx}/ari/events", self._follow(stage))
+                await stage.recover()
+                self._stage = stage
+                log.info("ari link up", pbx=self.pbx)
+                told = ""
+                found.set()
+                await asyncio.wait([events])
+                reason = "the event socket ended"
+            except (AriError, AriLost) as error:
+                reason = str(error)
+            finally:
+                self._stage = None
+                await stage.close()
+                await ari.close()
+            if reason != told:
+                log.warning("ari link down: nobody can be supervised", pbx=self.pbx, reason=reason)
+                told = reason
+            await asyncio.sleep(ARI_AGAIN_S)
+
+    async def _follow(self, stage: Stage) -> None:
+        try:
+            await stage.run()
+        except AriLost as error:
+            log.info("ari events end", pbx=self.pbx, reason=str(error))
+
+    def _tell(self, fact: Fact) -> None:
+        """Hand on a fact of a session; it goes with what the wire tells."""
+        self._tasks.spawn(f"{self.pbx}/tell", self._batches.put([fact]))
+
+    async def _blind_transfer(self, channel: str, session: SupervisionId) -> None:
+        transfer = actions.blind_transfer(channel, exten=session, context=self._settings.takeover_context)
+        reply = await self._act(transfer)
+        if not reply.ok:
+            raise PbxRefused(f"the PBX refused to move the customer: {reply.text}")
+
+    async def _set_variable(self, channel: str, name: str, value: str) -> None:
+        reply = await self._act(actions.setvar(name, value, channel=channel))
+        if not reply.ok:
+            raise SupervisionRefused("call_ended", f"the customer is no longer there: {reply.text}")
+
+    async def execute(self, command: Command) -> None:
+        """Carry out a command; see `ctid.ports.Connection`."""
+        stage = self._stage
+        if stage is None:
+            raise PbxUnavailable(
+                "supervision needs Asterisk's ARI, which is not connected: see [pbx.ari] in ctid.toml"
+            )
+        match command:
+            case StartSupervision():
+                await stage.start(command)
+            case SwitchSupervision():
+                await stage.switch(command)
+            case TakeOver():
+                channels = self._normalizer.channels
+                near = channels.far_end(command.customer, command.agent)
+                agent = channels.by_id.get(command.agent)
+                if near is None or agent is None:
+                    raise SupervisionRefused("call_ended", "agent and customer no longer talk")
+                await stage.take_over(command, near, agent.name.rpartition("-")[0])
+            case EndSupervision():
+                await stage.end(command)
+            case _:
+                assert_never(command)

@@ -1,0 +1,107 @@
+"""Asterisk's words of channels, interfaces and states, read into ctid's. Pure."""
+
+import re
+
+from ctid.model.ids import AgentId, DeviceId, safe_id
+from ctid.model.words import DeviceState, LegState
+
+OURS = "ctid-"
+"""Every id that ctid gives to a channel or a bridge begins so."""
+
+LEG_STATES = {"6": LegState.CONNECTED, "5": LegState.ALERTING}
+"""ChannelState to a leg's state; the others are before both (Asterisk, enum ast_channel_state)."""
+
+MEMBER_STATES = {
+    "1": DeviceState.IDLE,
+    "2": DeviceState.IN_USE,
+    "3": DeviceState.BUSY,
+    "4": DeviceState.UNAVAILABLE,
+    "5": DeviceState.UNAVAILABLE,
+    "6": DeviceState.RINGING,
+    "7": DeviceState.RINGING,
+    "8": DeviceState.HELD,
+}
+"""A queue member's Status (Asterisk, enum ast_device_state); 4 is a device that does not exist."""
+
+DEVICE_STATES = {
+    "NOT_INUSE": DeviceState.IDLE,
+    "INUSE": DeviceState.IN_USE,
+    "BUSY": DeviceState.BUSY,
+    "INVALID": DeviceState.UNAVAILABLE,
+    "UNAVAILABLE": DeviceState.UNAVAILABLE,
+    "RINGING": DeviceState.RINGING,
+    "RINGINUSE": DeviceState.RINGING,
+    "ONHOLD": DeviceState.HELD,
+}
+
+_PHONES = frozenset({"PJSIP", "SIP", "IAX2", "DAHDI", "SCCP", "Motif", "Mobile", "WebSocket"})
+"""Technologies whose channels and devices are phones or trunks."""
+_PLAIN = frozenset({"PJSIP", "SIP"})
+"""Technologies whose device names stand alone as ids: the site's own extensions."""
+
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+def caller(text: str) -> str:
+    """A caller's number or name as Asterisk gives it; `<unknown>` and nothing are empty."""
+    return "" if text in ("<unknown>", "unknown", "<null>") else text
+
+
+def caller_name(text: str) -> str:
+    r"""A name out of a channel event, which is C-escaped there (`O\'Brien`), on one line."""
+    name = caller(text)
+    if "\\" in name:
+        name = _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), name)
+    return printable(name)
+
+
+def printable(text: str) -> str:
+    """Text for people: control characters become one blank, undecodable bytes U+FFFD."""
+    clean = _CONTROL.sub(" ", text) if not text.isprintable() else text
+    return clean.encode("utf-8", "surrogateescape").decode("utf-8", "replace").strip()
+
+
+def technology(channel: str) -> str:
+    """`PJSIP` of `PJSIP/1001-0000002a`."""
+    return channel.partition("/")[0]
+
+
+def is_party(channel: str) -> bool:
+    """Whether a channel of this name is a party's connection, and not a part of the PBX's inside."""
+    return technology(channel) in _PHONES
+
+
+def device_of_channel(channel: str) -> DeviceId | None:
+    """The device of a party's channel: `1001` of `PJSIP/1001-0000002a`."""
+    tech, _, rest = channel.partition("/")
+    name, dash, _ = rest.rpartition("-")
+    return _device(tech, name if dash else rest) if tech in _PHONES else None
+
+
+def device_of_interface(interface: str) -> DeviceId | None:
+    """The device behind a member's interface, its state interface, or a device state's name.
+
+    A hint names the extension, and a Local channel the one it dials: both are taken for the device of
+    that name, as FreePBX names them.
+    """
+    if interface.startswith("hint:"):
+        return _device("PJSIP", interface[5:].partition("@")[0])
+    tech, _, rest = interface.partition("/")
+    if tech == "Local":
+        return _device("PJSIP", rest.partition("@")[0])
+    return _device(tech, rest) if tech in _PHONES else None
+
+
+def agent_of_interface(interface: str) -> AgentId:
+    """The agent's address: `1007` of `Local/1007@from-queue/n`, `PJSIP/1007` or `Agent:1007`."""
+    tech, slash, rest = interface.partition("/")
+    if not slash:
+        return AgentId(safe_id(interface.partition(":")[2] or interface))
+    name = rest.partition("@")[0] if tech == "Local" else rest
+    return AgentId(safe_id(name))
+
+
+def _device(tech: str, name: str) -> DeviceId:
+    return DeviceId(safe_id(name if tech in _PLAIN else f"{tech.lower()}.{name}"))

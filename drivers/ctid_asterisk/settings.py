@@ -1,0 +1,44 @@
+"""The keys of `[[pbx]]` that are Asterisk's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ctid.ports import SettingsError
+
+
+class AriSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The REST interface, by which a supervisor is put into a call."""
+
+    url: str = "http://127.0.0.1:8088"
+    username: str
+    password: str
+    app: str = "ctid"
+    """The Stasis application's name, which the take-over context names too."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to reach one Asterisk."""
+
+    host: str = "127.0.0.1"
+    port: int = 5038
+    username: str
+    secret: str
+    tls: bool = False
+    tls_ca: str = ""
+    """A file of certificates to trust; the system's when empty."""
+    filter_at_source: bool = True
+    takeover_context: str = "ctid-takeover"
+    ari: AriSettings | None = None
+    """Without it the floor is seen and nobody can be supervised."""
+
+
+def read_settings(settings: Mapping[str, Any]) -> Settings:
+    """Check the keys. Raises SettingsError: one is unknown, missing or of the wrong type."""
+    try:
+        return msgspec.convert(dict(settings), Settings)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `")
+        raise SettingsError(path.removesuffix("`").removeprefix("$").removeprefix("."), message) from error

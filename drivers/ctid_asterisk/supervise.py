@@ -1,0 +1,439 @@
+"""The supervisor's media: sessions conducted over ARI, and the take-over's one step over AMI.
+
+Her phone and one snoop channel on the agent's leg share a bridge. A switch puts a snoop channel of the
+new mode in the old one's place. Nothing half done stays: a failed step takes its session down with it,
+and a customer who was moved and cannot be joined is rung back to the agent.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from msgspec.structs import replace
+
+from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
+from ctid.model.entities import Supervision
+from ctid.model.errors import CtidError, NotFound, PbxRefused, PbxTimeout, PbxUnavailable, SupervisionRefused
+from ctid.model.facts import Fact, SupervisionChanged
+from ctid.model.ids import SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.words import Mode, SupervisionEnd, SupervisionState
+from ctid.ports import Clock
+from ctid.tasks import TaskOwner
+from ctid_asterisk.ari import Ari, AriError, AriLost
+from ctid_asterisk.channels import session_of
+from ctid_asterisk.sessions import BACK, VARIABLE, WHISPER, Found, Names, Record, find, pack, part_of
+
+log = structlog.get_logger(__name__)
+
+JOIN_S = 3.0
+"""A channel made or moved by us enters the application within milliseconds; by then it will not."""
+
+Event = dict[str, Any]
+
+_NO_ANSWER: dict[int, tuple[str, str]] = {
+    17: ("phone_busy", "is busy"),
+    20: ("phone_unreachable", "is not registered at the PBX"),
+    21: ("phone_no_answer", "declined the call"),
+}
+"""Q.850 cause of a phone that was rung for nothing; the others: it did not answer."""
+
+
+class Session:
+    """One session that is under way."""
+
+    def __init__(self, record: Record, phone: str) -> None:
+        self.record = record
+        self.names = Names(record.supervision.id)
+        self.phone = phone
+        self.snoop: str | None = None
+        self.customer: str | None = None
+        self.leaving: set[str] = set()
+        """Channels whose end is our own doing."""
+        self.joined: dict[str, asyncio.Future[None]] = {}
+        """Channels we wait for: done when they enter the application, failed when they end."""
+        self.lock = asyncio.Lock()
+        self.over = False
+
+    @property
+    def supervision(self) -> Supervision:
+        """The session as it is published."""
+        return self.record.supervision
+
+    def expect(self, channel: str) -> asyncio.Future[None]:
+        """Wait for a channel to enter the application; set up before it is asked to."""
+        future = asyncio.get_running_loop().create_future()
+        self.joined[channel] = future
+        return future
+
+    def settle(self, channel: str, failure: Exception | None) -> bool:
+        """Tell the one who waits for a channel; false when nobody does."""
+        future = self.joined.pop(channel, None)
+        if future is None or future.done():
+            return False
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
+            future.exception()  # the waiter may have given up already
+        return True
+
+
+class Stage:
+    """All sessions of one connection. `blind_transfer` and `set_variable` are AMI's part."""
+
+    def __init__(
+        self,
+        ari: Ari,
+        clock: Clock,
+        tell: Callable[[Fact], None],
+        blind_transfer: Callable[[str, SupervisionId], Awaitable[None]],
+        set_variable: Callable[[str, str, str], Awaitable[None]],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._ari = ari
+        self._clock = clock
+        self._tell = tell
+        self._blind_transfer = blind_transfer
+        self._set_variable = set_variable
+        self._sessions: dict[SupervisionId, Session] = {}
+        self._tasks = TaskOwner(on_failure)
+
+    def supervisions(self) -> list[Supervision]:
+        """The sessions as they are published."""
+        return [session.supervision for session in self._sessions.values()]
+
+    async def run(self) -> None:
+        """Follow the event socket until it ends, which raises AriLost; sessions under way then fail."""
+        try:
+            async for event in self._ari.events():
+                self._on_event(event)
+        except AriLost as error:
+            for session in self._sessions.values():
+                for channel in list(session.joined):
+                    session.settle(channel, PbxUnavailable(f"the link to the PBX was lost ({error})"))
+            raise
+
+    async def close(self) -> None:
+        """End the tasks; the sessions stay on the PBX."""
+        await self._tasks.close()
+
+    # Commands -------------------------------------------------------------------------------------
+
+    async def start(self, command: StartSupervision) -> None:
+        """Conduct a session's beginning; see the command."""
+        names = Names(command.supervision.id)
+        record = Record(supervision=command.supervision, target=command.target, keys=command.keys)
+        session = Session(record, names.phone(self._clock.now()))
+        self._sessions[command.supervision.id] = session
+        self._publish(session)
+        async with session.lock:
+            try:
+                async with _told_as_ctid_errors():
+                    await self._begin(session, command)
+            except BaseException:
+                await self._end(session, SupervisionEnd.FAILED)
+                raise
+
+    async def _begin(self, session: Session, command: StartSupervision) -> None:
+        mode = command.supervision.mode
+        await self._ari.create_bridge(session.names.bridge)
+        snoop = await self._new_snoop(session, mode)
+        session.snoop = snoop
+        await self._ari.add(session.names.bridge, snoop)
+        answered = session.expect(session.phone)
+        caller = f'"{mode} {command.supervision.agent or ""}" <{command.supervision.agent or "ctid"}>'
+        # The record as it will be: after a restart it is only believed if the session is whole.
+        begun = replace(session.record, supervision=self._as(session, state=SupervisionState.ACTIVE))
+        try:
+            await self._ari.ring(
+                session.phone, command.address, command.ring_s, caller, {VARIABLE: pack(begun)}
+            )
+        except AriError as error:
+            raise _no_phone(command, 20, str(error)) from error
+        try:
+            async with asyncio.timeout(command.ring_s + JOIN_S):
+                await answered
+        except TimeoutError as error:
+            raise _no_phone(command, 19) from error
+        except _Ended as ended:
+            if ended.channel != session.phone:
+                raise SupervisionRefused("call_ended", "the call ended while the phone rang") from ended
+            raise _no_phone(command, ended.cause) from ended
+        await self._ari.mute(session.phone, on=mode is Mode.LISTEN)
+        await self._ari.add(session.names.bridge, session.phone, absorb_dtmf=True)
+        self._change(session, state=SupervisionState.ACTIVE)
+
+    async def switch(self, command: SwitchSupervision) -> None:
+        """Put a snoop channel of the new mode in the place of the old; see the command."""
+        session = self._session(command.supervision)
+        async with session.lock, _told_as_ctid_errors():
+            await self._switch(session, command.mode)
+
+    async def _switch(self, session: Session, mode: Mode) -> None:
+        self._live(session)
+        old = session.snoop
+        if old is None or session.supervision.mode is mode:
+            return
+        if mode is Mode.LISTEN:
+            await self._ari.mute(session.phone, on=True)
+        new = await self._new_snoop(session, mode)
+        session.leaving.add(old)
+        try:
+            await self._ari.take_out(session.names.bridge, old)
+            await self._ari.add(session.names.bridge, new)
+        except (AriError, AriLost):
+            # Neither channel is sure to be in the bridge: a session nobody can vouch for ends.
+            await self._end(session, SupervisionEnd.FAILED)
+            raise
+        session.snoop = new
+        if mode is not Mode.LISTEN:
+            await self._ari.mute(session.phone, on=False)
+        self._change(session, mode=mode)
+        await self._ari.hang_up(old)
+
+    async def take_over(self, command: TakeOver, near: str, back: str) -> None:
+        """Move the customer to the supervisor; see the command.
+
+        `near` is the channel that holds the customer's place towards the agent, `back` is what to ring
+        to give the customer back.
+        """
+        session = self._session(command.supervision)
+        async with session.lock, _told_as_ctid_errors():
+            self._live(session)
+            if session.customer is not None:
+                return
+            customer = str(command.customer)
+            await self._set_variable(customer, BACK, back)
+            arrived = session.expect(customer)
+            session.leaving.add(session.snoop or "")
+            try:
+                await self._blind_transfer(near, session.supervision.id)
+            except CtidError:
+                session.joined.pop(customer, None)
+                session.leaving.discard(session.snoop or "")
+                raise
+            try:
+                async with asyncio.timeout(JOIN_S):
+                    await arrived
+                await self._ari.mute(session.phone, on=False)
+                await self._ari.add(session.names.bridge, customer)
+            except (TimeoutError, _Ended, AriError, PbxUnavailable) as error:
+                await self._give_back(customer)
+                await self._end(session, SupervisionEnd.FAILED)
+                raise SupervisionRefused(
+                    "takeover_failed",
+                    f"the customer was rung back to the agent: {type(error).__name__} {error}",
+                ) from error
+            session.customer, snoop, session.snoop = customer, session.snoop, None
+            self._change(session, mode=Mode.TAKEOVER)
+            if snoop is not None:
+                await self._ari.hang_up(snoop)
+
+    async def _give_back(self, customer: str) -> None:
+        try:
+            await self._ari.go_on(customer)
+        except AriError as error:
+            # Not in the application: its dialplan has gone on by itself, or it has hung up.
+            log.info("customer was not held", channel=customer, reason=str(error))
+
+    async def end(self, command: EndSupervision) -> None:
+        """Release the supervisor; see the command."""
+        session = self._session(command.supervision)
+        async with session.lock, _told_as_ctid_errors():
+            await self._end(session, command.reason)
+
+    async def recover(self) -> None:
+        """Find the sessions that the PBX holds, take them up again, and clear away what is left over."""
+        channels, bridges = await self._ari.channels(), await self._ari.bridges()
+        records = {
+            str(channel["id"]): await self._ari.variable(str(channel["id"]), VARIABLE)
+            for channel in channels
+            if part_of(str(channel["id"])) == "phone"
+        }
+        remains = find(channels, bridges, lambda unique: records[unique], Instant(self._clock.now()))
+        for found in remains.sessions:
+            self._take_up(found)
+        for channel in remains.stray_channels:
+            log.warning("left over on the PBX, hung up", channel=channel)
+            await self._ari.hang_up(channel)
+        for bridge in remains.stray_bridges:
+            await self._ari.destroy_bridge(bridge)
+
+    def _take_up(self, found: Found) -> None:
+        session = Session(found.record, found.phone)
+        session.snoop, session.customer = found.snoop, found.customer
+        self._sessions[session.supervision.id] = session
+        log.info("supervision taken up", supervision=session.supervision.id, mode=session.supervision.mode)
+        self._publish(session)
+
+    # Steps ----------------------------------------------------------------------------------------
+
+    def _session(self, ident: SupervisionId) -> Session:
+        session = self._sessions.get(ident)
+        if session is None:
+            raise NotFound("supervision", ident)
+        return session
+
+    @staticmethod
+    def _live(session: Session) -> None:
+        if session.over:
+            raise SupervisionRefused("ended", "the session has ended")
+
+    async def _new_snoop(self, session: Session, mode: Mode) -> str:
+        snoop = session.names.snoop(mode, self._clock.now())
+        joined = session.expect(snoop)
+        try:
+            await self._ari.snoop(session.record.target, snoop, whisper=WHISPER[mode])
+            async with asyncio.timeout(JOIN_S):
+                await joined
+        except AriError as error:
+            session.joined.pop(snoop, None)
+            if error.status == 404:
+                raise SupervisionRefused("call_ended", "the call has ended") from error
+            raise
+        except _Ended as error:
+            raise SupervisionRefused("call_ended", "the call has ended") from error
+        return snoop
+
+    async def _end(self, session: Session, reason: SupervisionEnd) -> None:
+        """Clear a session away; idempotent. A lost PBX has nothing left to clear."""
+        if session.over:
+            return
+        session.over = True
+        session.leaving.update((session.phone, session.snoop or "", session.customer or ""))
+        parts = [session.snoop, session.phone, session.customer, *session.joined]
+        try:
+            for channel in dict.fromkeys(parts):
+                if channel is not None and (part_of(channel) or channel == session.customer):
+                    await self._ari.hang_up(channel)
+            await self._ari.destroy_bridge(session.names.bridge)
+        except (AriError, AriLost) as error:
+            log.warning("not all cleared", supervision=session.supervision.id, reason=str(error))
+        for channel in list(session.joined):
+            session.settle(channel, _Ended(channel, 0))
+        self._sessions.pop(session.supervision.id, None)
+        now = Instant(self._clock.now())
+        self._change(session, state=SupervisionState.ENDED, end=reason, ended_at=now)
+
+    def _as(self, session: Session, **changed: Any) -> Supervision:
+        return replace(session.supervision, since=Instant(self._clock.now()), **changed)
+
+    def _change(self, session: Session, **changed: Any) -> None:
+        session.record = replace(session.record, supervision=self._as(session, **changed))
+        self._publish(session)
+
+    def _publish(self, session: Session) -> None:
+        supervision = session.supervision
+        self._tell(SupervisionChanged(pbx=supervision.pbx, at=supervision.since, supervision=supervision))
+
+    # Events ---------------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        match event["type"]:
+            case "StasisStart":
+                self._entered(event)
+            case "StasisEnd" | "ChannelDestroyed":
+                self._left(event["channel"]["id"], int(event.get("cause") or 0))
+            case "ChannelDtmfReceived":
+                self._key(event["channel"]["id"], str(event["digit"]))
+            case "ApplicationReplaced":
+                log.error("another program took over the Stasis application", application=self._ari.app)
+            case _:
+                pass
+
+    def _entered(self, event: Event) -> None:
+        channel = str(event["channel"]["id"])
+        args: Sequence[str] = event.get("args") or ()
+        if part_of(channel) is not None:
+            ident = session_of(channel)
+        elif len(args) == 2 and args[0] == "takeover":
+            ident = SupervisionId(args[1])
+        else:
+            ident = SupervisionId("")
+        session = self._sessions.get(ident)
+        if session is None or not session.settle(channel, None):
+            log.warning("a channel that nobody waits for", channel=channel, args=list(args))
+            self._tasks.spawn("supervision/stranger", self._turn_away(channel))
+
+    async def _turn_away(self, channel: str) -> None:
+        try:
+            if part_of(channel) is None:
+                await self._give_back(channel)
+            else:
+                await self._ari.hang_up(channel)
+        except (AriError, AriLost) as error:
+            log.warning("not turned away", channel=channel, reason=str(error))
+
+    def _left(self, channel: str, cause: int) -> None:
+        for session in list(self._sessions.values()):
+            if channel in (session.phone, session.snoop, session.customer) or channel in session.joined:
+                self._lost_part(session, channel, cause)
+
+    def _lost_part(self, session: Session, channel: str, cause: int) -> None:
+        ended = _Ended(channel, cause)
+        if session.settle(channel, ended):
+            return
+        if session.supervision.state is SupervisionState.RINGING:
+            session.settle(session.phone, ended)
+            return
+        if channel in session.leaving:
+            return
+        by_her = channel == session.phone
+        reason = SupervisionEnd.SUPERVISOR_HUNG_UP if by_her else SupervisionEnd.CALL_ENDED
+        for waited in list(session.joined):
+            session.settle(waited, ended)
+        self._tasks.spawn(f"supervision/{session.supervision.id}/end", self._end_by_event(session, reason))
+
+    async def _end_by_event(self, session: Session, reason: SupervisionEnd) -> None:
+        async with session.lock:
+            await self._end(session, reason)
+
+    def _key(self, channel: str, digit: str) -> None:
+        for session in self._sessions.values():
+            mode = session.record.keys.get(digit) if channel == session.phone else None
+            if mode is not None:
+                self._tasks.spawn(
+                    f"supervision/{session.supervision.id}/key", self._switch_by_key(session, mode)
+                )
+
+    async def _switch_by_key(self, session: Session, mode: Mode) -> None:
+        try:
+            async with session.lock, _told_as_ctid_errors():
+                await self._switch(session, mode)
+        except CtidError as error:
+            log.warning("key not obeyed", supervision=session.supervision.id, reason=error.detail)
+
+
+class _Ended(Exception):
+    """A channel ended instead of entering the application."""
+
+    def __init__(self, channel: str, cause: int) -> None:
+        super().__init__(f"{channel} ended with cause {cause}")
+        self.channel = channel
+        self.cause = cause
+
+
+class _told_as_ctid_errors:  # noqa: N801 - reads as a statement
+    """Within it, ARI's failures become those that a client knows."""
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, AriLost):
+            raise PbxUnavailable(f"the PBX does not answer ({error}); try again when it is back") from error
+        if isinstance(error, AriError):
+            raise PbxRefused(f"the PBX refused a step of it: {error}") from error
+        if isinstance(error, TimeoutError):
+            raise PbxTimeout("the PBX did not carry out a step of it in time") from error
+        if isinstance(error, _Ended):
+            raise SupervisionRefused("call_ended", "the call ended meanwhile") from error
+
+
+def _no_phone(command: StartSupervision, cause: int, told: str = "") -> SupervisionRefused:
+    code, what = _NO_ANSWER.get(cause, ("phone_no_answer", "did not answer"))
+    phone = command.supervision.phone
+    detail = f"the phone {phone!r} ({command.address}) {what}{f': {told}' if told else ''}"
+    return SupervisionRefused(code, detail)
