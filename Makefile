@@ -1,0 +1,61 @@
+# `make demo` shows ctid at work on a real Asterisk; `make test` runs everything. Both set up what they need.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+READY := $(VENV)/.ready
+SYSTEM := $(VENV)/.system
+export PYTHONPATH := hardware-lab
+
+.PHONY: help demo test check unit e2e bench lab-up lab-down format lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(READY) $(SYSTEM)  ## a real Asterisk with calls going on, and ctid beside it (MINUTES=10)
+	@$(RUN)/python -m lab demo --minutes $(or $(MINUTES),10)
+
+test: check e2e  ## everything: check, then the suites on the real Asterisk, broker and phones
+
+check: $(READY)  ## format, lint, types, import rules, unit tests: under a minute
+	@$(RUN)/ruff format --check --quiet . || { echo 'run `make format`'; exit 1; }
+	$(RUN)/ruff check --quiet .
+	$(RUN)/lint-imports --no-cache 2>/dev/null | tail -n 3
+	$(RUN)/mypy
+	$(RUN)/pytest tests -m 'not lab' -q --cov --cov-report= $(PYTEST)
+	@$(RUN)/python hardware-lab/coverage_floor.py
+
+unit: $(READY)  ## the unit tests alone
+	$(RUN)/pytest tests -m 'not lab' -q $(PYTEST)
+
+e2e: $(READY) $(SYSTEM)  ## the suites on the real Asterisk, broker and phones alone
+	$(RUN)/pytest tests -m lab -q $(PYTEST)
+
+bench: $(READY) $(SYSTEM)  ## what is claimed, measured side by side
+	$(RUN)/python -m bench
+
+lab-up: $(READY) $(SYSTEM)  ## the rig without calls and without phones, in the background
+	@$(RUN)/python -m lab up
+
+lab-down: $(READY)  ## end all of it
+	@$(RUN)/python -m lab down
+
+format: $(READY)  ## format the code and mend what can be mended
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+lock:  ## resolve the dependencies anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group check --group lab --group bench -o requirements/development.txt
+
+clean:  ## remove what was built here; the lab's cached root stays
+	rm -rf $(VENV) .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+
+$(READY): requirements/development.txt pyproject.toml hardware-lab/setup.sh
+	@hardware-lab/setup.sh python "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+$(SYSTEM): hardware-lab/setup.sh | $(READY)
+	@hardware-lab/setup.sh system
+	@touch $@
