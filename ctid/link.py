@@ -19,7 +19,7 @@ LONGEST_WAIT_S = 5.0
 """The cap: an admin who restarted the PBX is looking at the screen."""
 GROWTH = 1.7
 JITTER = 0.3
-"""A tenth of a second either way keeps several daemons from knocking together."""
+"""Up to this share is taken off each wait, so that several daemons do not knock together; the cap holds."""
 REFUSED_WAIT_S = 60.0
 """After a refused login: a wrong secret does not mend itself, and each try is a line in the PBX's log."""
 
@@ -38,7 +38,7 @@ class Backoff:
     def next(self) -> float:
         """Seconds to wait before the next attempt."""
         wait, self._wait = self._wait, min(self._wait * GROWTH, LONGEST_WAIT_S)
-        return wait * self._random.uniform(1 - JITTER, 1 + JITTER)
+        return wait * self._random.uniform(1 - JITTER, 1)
 
 
 async def keep_linked(driver: Driver, hub: Hub, clock: Clock, backoff: Backoff | None = None) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from ctid.model.words import AgentState, CallState, PartyState, SupervisionState
+from ctid.model.words import AgentState, CallState, LinkState, PartyState, SupervisionState
 from ctid.state.store import Store
 
 
 def violations(store: Store) -> list[str]:
     """Describe every invariant that does not hold; empty is good."""
-    return [*_calls(store), *_agents(store), *_queues(store), *_supervisions(store), *_indexes(store)]
+    checks = (_calls, _agents, _queues, _supervisions, _devices, _links, _indexes)
+    return [text for check in checks for text in check(store)]
 
 
 def _calls(store: Store) -> Iterator[str]:
@@ -40,7 +41,11 @@ def _agents(store: Store) -> Iterator[str]:
         where = f"agent {agent.id}"
         if agent.state is AgentState.LOGGED_OUT and agent.queues:
             yield f"{where} is logged out and a member of {agent.queues[0].queue}"
-        if agent.state in (AgentState.BUSY, AgentState.BUSY_OTHER) and agent.call is None:
+        unseen = any(
+            member.serving is not None and member.serving not in store.rows[agent.pbx].legs
+            for member in store.rows[agent.pbx].members.get(agent.id, {}).values()
+        )
+        if agent.state in (AgentState.BUSY, AgentState.BUSY_OTHER) and agent.call is None and not unseen:
             yield f"{where} is {agent.state} without a call"
         if agent.call is not None and agent.call not in store.calls:
             yield f"{where} is in the unknown call {agent.call}"
@@ -73,6 +78,28 @@ def _supervisions(store: Store) -> Iterator[str]:
     for supervision in store.supervisions.values():
         if supervision.state is SupervisionState.ENDED:
             yield f"supervision {supervision.id} is ended and still there"
+        call = store.calls.get(supervision.call)
+        if call is not None and supervision.id not in call.supervisions:
+            yield f"supervision {supervision.id} is not named by its call {call.id}"
+
+
+def _devices(store: Store) -> Iterator[str]:
+    for device in store.devices.values():
+        owner = store.rows[device.pbx].agent_of.get(device.id)
+        if device.agent != owner:
+            yield f"device {device.id} is {device.agent}'s, and by the members {owner}'s"
+
+
+def _links(store: Store) -> Iterator[str]:
+    owned = (store.agents, store.devices, store.queues, store.calls)
+    for entity in (entity for table in owned for entity in table.values()):
+        link = store.pbxs.get(entity.pbx)
+        if link is None:
+            continue
+        if link.state is LinkState.DOWN and not entity.stale:
+            yield f"{entity.kind} {entity.id} is not stale, and the link is down"
+        if link.synchronized_at is not None and entity.stale:
+            yield f"{entity.kind} {entity.id} is stale, and the link is up and synchronized"
 
 
 def _indexes(store: Store) -> Iterator[str]:
@@ -86,3 +113,12 @@ def _indexes(store: Store) -> Iterator[str]:
         }
         if waiting != expected:
             yield f"pbx {rows.pbx}: the index of queues and the legs differ by {waiting ^ expected}"
+        engaged = {leg: set(memberships) for leg, memberships in rows.engaged.items()}
+        callers: dict[str, set[tuple[str, str]]] = {}
+        for members in rows.members.values():
+            for member in members.values():
+                for leg in {member.offered, member.serving}:
+                    if leg is not None:
+                        callers.setdefault(leg, set()).add((member.agent, member.queue))
+        if engaged != callers:
+            yield f"pbx {rows.pbx}: the index of callers is {engaged}, and the members say {callers}"

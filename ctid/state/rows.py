@@ -20,6 +20,8 @@ class Rows:
         self.device_legs: defaultdict[DeviceId, dict[LegId, Leg]] = defaultdict(dict)
         self.waiting: defaultdict[QueueId, dict[LegId, Leg]] = defaultdict(dict)
         self.queue_agents: defaultdict[QueueId, dict[AgentId, None]] = defaultdict(dict)
+        self.engaged: dict[LegId, dict[tuple[AgentId, QueueId], None]] = {}
+        """The memberships that a caller's leg is offered to or served by; the leg may not be told yet."""
 
     def put_leg(self, leg: Leg) -> Leg | None:
         """Set a leg; returns what it was."""
@@ -58,16 +60,32 @@ class Rows:
             del self.call_legs[leg.call]
 
     def put_member(self, member: Member) -> None:
-        """Set a membership."""
+        """Set a membership. A phone is the agent's who last signed on at it, not whose membership changed last."""
+        old = self._disengage(member.agent, member.queue)
+        for leg in (member.offered, member.serving):
+            if leg is not None:
+                self.engaged.setdefault(leg, {})[member.agent, member.queue] = None
         self.members.setdefault(member.agent, {})[member.queue] = member
         self.queue_agents[member.queue][member.agent] = None
-        if member.device is not None:
+        if member.device is not None and (old is None or old.device != member.device):
             self.agent_of[member.device] = member.agent
 
     def drop_member(self, agent: AgentId, queue: QueueId) -> None:
         """Remove a membership; the agent stays known, with one queue less."""
+        self._disengage(agent, queue)
         self.members.get(agent, {}).pop(queue, None)
         self.queue_agents[queue].pop(agent, None)
+
+    def _disengage(self, agent: AgentId, queue: QueueId) -> Member | None:
+        """Take a membership out of the index of callers; returns what it was."""
+        old = self.members.get(agent, {}).get(queue)
+        for leg in {old.offered, old.serving} if old is not None else ():
+            if leg is not None:
+                memberships = self.engaged[leg]
+                del memberships[agent, queue]
+                if not memberships:
+                    del self.engaged[leg]
+        return old
 
     def devices_of(self, agent: AgentId) -> list[DeviceId]:
         """The agent's devices."""

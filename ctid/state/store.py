@@ -1,6 +1,6 @@
 """The only mutable truth. Facts go in, changes come out; nothing else writes."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
@@ -85,7 +85,7 @@ class Store:
             case LegEnded():
                 self._leg_ended(self._rows(fact.pbx), fact.leg)
             case MemberChanged():
-                self._member_changed(self._rows(fact.pbx), fact.member)
+                self._member_changed(self._rows(fact.pbx), fact.member, at)
             case MemberRemoved():
                 self._rows(fact.pbx).drop_member(fact.agent, fact.queue)
                 self._dirty_agents[fact.agent] = None
@@ -134,7 +134,7 @@ class Store:
         old = rows.put_leg(leg)
         self._touch(rows, leg)
         if old is not None and old is not leg:
-            if old.call != leg.call and old.call not in rows.call_legs:
+            if old.call != leg.call and not _parties(rows, old.call):
                 self._merged[old.call] = leg.call
             if (old.call, old.device, old.queue, old.position) != (
                 leg.call,
@@ -151,21 +151,34 @@ class Store:
 
     def _touch(self, rows: Rows, leg: Leg) -> None:
         self._dirty_calls[leg.call] = None
-        if leg.device is not None and leg.device in rows.agent_of:
-            self._dirty_agents[rows.agent_of[leg.device]] = None
+        self._touch_agent(rows, leg)
         if leg.queue is not None:
             self._dirty_queues[leg.queue] = None
 
-    def _member_changed(self, rows: Rows, member: Member) -> None:
-        known = member.device is None or rows.agent_of.get(member.device) == member.agent
+    def _touch_agent(self, rows: Rows, leg: Leg) -> None:
+        if leg.device is not None and leg.device in rows.agent_of:
+            self._dirty_agents[rows.agent_of[leg.device]] = None
+        for agent, _ in rows.engaged.get(leg.id, ()):
+            self._dirty_agents[agent] = None
+
+    def _member_changed(self, rows: Rows, member: Member, at: Instant) -> None:
+        owner = rows.agent_of.get(member.device) if member.device is not None else None
         rows.put_member(member)
         self._dirty_agents[member.agent] = None
         self._dirty_queues[member.queue] = None
-        if not known and member.device is not None:
+        if member.device is not None and rows.agent_of[member.device] != owner:
+            if owner is not None:
+                self._dirty_agents[owner] = None
             for leg in rows.device_legs[member.device].values():
                 self._dirty_calls[leg.call] = None
+            self._derive_device(rows.pbx, member.device, at)
 
     def _supervision_changed(self, supervision: Supervision, at: Instant) -> None:
+        old = self.supervisions.get(supervision.id)
+        if old is None and supervision.state is SupervisionState.ENDED:
+            return  # told before: its end was its last document
+        if old is not None:
+            self._dirty_calls[old.call.removeprefix(f"{old.pbx}.")] = None
         self._put(self.supervisions, supervision.id, supervision, at)
         if supervision.state is SupervisionState.ENDED:
             self._put(self.supervisions, supervision.id, None, at)
@@ -233,8 +246,9 @@ class Store:
                 rows.agent_of.setdefault(device, agent)
         for leg in fact.legs:
             rows.put_leg(leg)
+        for leg in fact.legs:
             before = old.legs.get(leg.id)
-            if before is not None and before.call != leg.call and before.call not in rows.call_legs:
+            if before is not None and before.call != leg.call and not _parties(rows, before.call):
                 self._merged[before.call] = leg.call
         for device_info in fact.devices:
             rows.devices[device_info.id] = device_info
@@ -248,7 +262,7 @@ class Store:
             if call.pbx == fact.pbx:
                 self._dirty_calls[call.id.removeprefix(f"{fact.pbx}.")] = None
         self._dirty_agents.update(dict.fromkeys(rows.members))
-        for device in {*old.devices, *rows.devices}:
+        for device in dict.fromkeys((*old.devices, *rows.devices)):
             self._derive_device(fact.pbx, device, fact.at)
         link = self.pbxs.get(fact.pbx)
         if link is not None:
@@ -289,8 +303,13 @@ class Store:
     def _derive_call(self, rows: Rows, key: str, at: Instant) -> None:
         ident = call_id(rows.pbx, key)
         old = self.calls.get(ident)
-        legs = rows.call_legs.get(key)
-        if not legs or all(leg.supervision is not None for leg in legs.values()):
+        legs = rows.call_legs.get(key, {})
+        parties = _parties(rows, key)
+        if (old is None) == parties:
+            # A supervisor alone is in no call: the others coming or going decides whether she is.
+            for leg in legs.values():
+                self._touch_agent(rows, leg)
+        if not parties:
             merged = self._merged.pop(key, None)
             if old is not None:
                 into = call_id(rows.pbx, merged) if merged is not None else None
@@ -323,18 +342,24 @@ class Store:
     def _derive_agent(self, rows: Rows, ident: AgentId, at: Instant) -> None:
         members = rows.members.get(ident, {})
         devices = rows.devices_of(ident)
-        legs = [leg for device in devices for leg in rows.device_legs[device].values()]
+        legs = [
+            leg
+            for device in devices
+            for leg in rows.device_legs[device].values()
+            if self._call_of(rows, leg) is not None
+        ]
         activity = Activity(legs)
+        leg = activity.leg or _callers_leg(rows, members.values())
         agent = derive_agent(
             rows.pbx,
             ident,
             members.values(),
             activity,
-            old := self.agents.get(ident),
+            self.agents.get(ident),
             profile=self._profiles.agents.get(ident, _NO_AGENT_PROFILE),
             queues=self._profiles.queues,
             device=next((m.device for m in members.values()), devices[0] if devices else None),
-            call=call_id(rows.pbx, activity.leg.call) if activity.leg is not None else None,
+            call=self._call_of(rows, leg) if leg is not None else None,
             at=at,
             stale=self._stale(rows.pbx),
         )
@@ -346,8 +371,11 @@ class Store:
         if self._put(self.agents, ident, agent, at):
             for membership in agent.queues:
                 self._dirty_queues[membership.queue] = None
-            if old is None and agent.device is not None:
-                self._derive_device(rows.pbx, agent.device, at)
+
+    def _call_of(self, rows: Rows, leg: Leg) -> CallId | None:
+        """The leg's call; a supervisor's leg is in none once she is alone."""
+        ident = call_id(rows.pbx, leg.call)
+        return ident if ident in self.calls else None
 
     def _derive_queue(self, rows: Rows, ident: QueueId, at: Instant) -> None:
         info = rows.queues.get(ident)
@@ -402,6 +430,20 @@ class Store:
         self.seq += 1
         self._updates.append(Change(seq=self.seq, at=at, old=old, new=new))
         return True
+
+
+def _callers_leg(rows: Rows, members: Collection[Member]) -> Leg | None:
+    """The leg of the caller whom a queue has for this agent, who has no leg of her own yet, or no more."""
+    for member in members:
+        leg = rows.legs.get(member.serving or member.offered or LegId(""))
+        if leg is not None:
+            return leg
+    return None
+
+
+def _parties(rows: Rows, key: str) -> bool:
+    """Whether a call has a party; legs that are all supervisors' make none."""
+    return any(leg.supervision is None for leg in rows.call_legs.get(key, {}).values())
 
 
 def _known_agents(rows: Rows) -> Iterator[tuple[AgentId, list[DeviceId]]]:

@@ -189,6 +189,11 @@ def core_show_channels() -> Action:
     return _action("CoreShowChannels", is_list=True)
 
 
+def show_dialplan(context: str) -> Action:
+    """List a context's extensions; an error when there is no such context. Needs `config` or `reporting`."""
+    return _action("ShowDialPlan", ("Context", _match(_CONTEXT, "context", context)), is_list=True)
+
+
 def status(channel: str = "", variables: Iterable[str] = ()) -> Action:
     """List channels, all or one, with the given variables or reading functions (`CHANNEL(onhold)`)."""
     names = ",".join(_readable(variable) for variable in variables)

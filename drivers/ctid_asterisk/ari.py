@@ -34,7 +34,7 @@ class Ari:
         self.app = app
         self._url = url.rstrip("/")
         self._http = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(username, password),
+            headers={"Authorization": aiohttp.encode_basic_auth(username, password)},
             timeout=aiohttp.ClientTimeout(total=REQUEST_S),
             connector=aiohttp.TCPConnector(limit=20),
         )
@@ -84,7 +84,12 @@ class Ari:
                 data = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise AriLost(f"{method} {path}: {type(error).__name__} {error}") from error
-        answer = msgspec.json.decode(data) if data else None
+        try:
+            answer = msgspec.json.decode(data) if data else None
+        except msgspec.DecodeError as error:
+            if response.status < 400:
+                raise AriLost(f"{method} {path}: the answer is not of ARI ({error})") from error
+            answer = None  # an error page: of the HTTP server when ARI is off, or of a proxy
         if response.status >= 400:
             message = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
             raise AriError(response.status, str(message or response.reason))

@@ -239,7 +239,8 @@ class AsteriskConnection:
                     facts += self._resync.receive(out.message, self._now())
                     if not self._resync.pending:
                         self._caught_up.set()
-                    if out.message.name == "Reload" and not self._reload_seen:
+                    reloaded = out.message.name == "Reload" and self._session.ready
+                    if reloaded and not self._reload_seen:
                         self._reload_seen = True
                         self._tasks.spawn(f"{self.pbx}/reload", self._reloaded())
                 case Send():
@@ -344,13 +345,14 @@ class AsteriskConnection:
         settings = self._settings.ari
         assert settings is not None, "only started with ARI configured"  # noqa: S101 - a mistake of ours
         told = ""
+        known: Sequence[Supervision] = ()
         while True:
             ari = Ari(settings.url, settings.username, settings.password, settings.app)
             stage = Stage(ari, self._clock, self._tell, self._blind_transfer, self._set_variable, self._fail)
             try:
                 await ari.open()
                 events = self._tasks.spawn(f"{self.pbx}/ari/events", self._follow(stage))
-                await stage.recover()
+                await stage.recover(known)
                 self._stage = stage
                 log.info("ari link up", pbx=self.pbx)
                 told = ""
@@ -379,6 +381,13 @@ class AsteriskConnection:
         self._tasks.spawn(f"{self.pbx}/tell", self._batches.put([fact]))
 
     async def _blind_transfer(self, channel: str, session: SupervisionId) -> None:
+        # Asterisk accepts a transfer to a context that does not exist, and then drops the customer.
+        known = await self._act(actions.show_dialplan(self._settings.takeover_context))
+        if not known.ok or not known.items:
+            raise PbxRefused(
+                f"the PBX has no dialplan context {self._settings.takeover_context!r}: include ctid's "
+                "extensions.ctid.conf in extensions.conf, and reload the dialplan"
+            )
         transfer = actions.blind_transfer(channel, exten=session, context=self._settings.takeover_context)
         reply = await self._act(transfer)
         if not reply.ok:

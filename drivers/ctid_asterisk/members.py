@@ -73,6 +73,13 @@ class Members:
         self._set(key, offered=None, serving=LegId(caller), in_call=True)
         return key
 
+    def swap(self, old: str, new: str) -> None:
+        """`new` took the place of `old` in its bridge: an optimised Local pair stands aside for the phone."""
+        for table in (self.offers, self.serves):
+            key = table.pop(old, None)
+            if key is not None:
+                table[new] = key
+
     def serve_over(self, dialled: str, at: Instant) -> Key | None:
         """The member is done with the caller; returns who it was, once."""
         key = self.serves.pop(dialled, None)

@@ -191,7 +191,10 @@ class Normalizer:
         if channel is None:
             return
         swapped = fields.get("swapuniqueid")
-        touched = self.channels.leave(swapped) if swapped else []
+        touched: list[str] = []
+        if swapped:
+            touched += self.channels.leave(swapped)
+            self.members.swap(swapped, channel.unique)
         if fields.get("bridgetechnology") == "holding_bridge":
             touched += self.channels.leave(channel.unique)
         else:

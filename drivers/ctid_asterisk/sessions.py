@@ -125,12 +125,32 @@ def find(
     return remains
 
 
+def stranded(
+    channels: Iterable[Mapping[str, Any]], bridges: Iterable[Mapping[str, Any]], app: str
+) -> list[str]:
+    """Customers whom a take-over moved into the application `app`, and whom nobody joined.
+
+    The application is not left when its client goes away (Asterisk, res_stasis.c): they would wait for ever.
+    """
+    inside = {str(channel) for bridge in bridges for channel in bridge["channels"]}
+    return [
+        str(channel["id"])
+        for channel in channels
+        if channel["dialplan"]["app_name"] == "Stasis"
+        and str(channel["dialplan"]["app_data"]).startswith(f"{app},takeover,")
+        and str(channel["id"]) not in inside
+    ]
+
+
 def _whole(phone: str, members: Collection[str], variable: str, now: Instant) -> Found | None:
     snoop = next((c for c in members if part_of(c) in WHISPER), None)
     customer = next((c for c in members if part_of(c) is None), None)
-    if phone not in members or (snoop is None and customer is None) or not variable:
+    if phone not in members or (snoop is None and customer is None):
         return None
-    record = unpack(variable)
+    try:
+        record = unpack(variable)
+    except ValueError:
+        return None  # written by another release of ctid, or not by ctid: it cannot be told who listens
     mode = Mode.TAKEOVER if customer is not None else Mode(part_of(snoop or "") or "")
     kept = record.supervision
     supervision = replace(

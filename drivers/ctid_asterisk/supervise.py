@@ -23,7 +23,7 @@ from ctid.ports import Clock
 from ctid.tasks import TaskOwner
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.channels import session_of
-from ctid_asterisk.sessions import BACK, VARIABLE, WHISPER, Found, Names, Record, find, pack, part_of
+from ctid_asterisk.sessions import BACK, VARIABLE, WHISPER, Found, Names, Record, find, pack, part_of, stranded
 
 log = structlog.get_logger(__name__)
 
@@ -49,11 +49,15 @@ class Session:
         self.phone = phone
         self.snoop: str | None = None
         self.customer: str | None = None
+        self.made: set[str] = set()
+        """Channels of ours that the PBX may have."""
         self.leaving: set[str] = set()
         """Channels whose end is our own doing."""
         self.joined: dict[str, asyncio.Future[None]] = {}
         """Channels we wait for: done when they enter the application, failed when they end."""
         self.lock = asyncio.Lock()
+        self.lost: SupervisionEnd | None = None
+        """Why it cannot go on, from the moment that the PBX tells it."""
         self.over = False
 
     @property
@@ -132,8 +136,10 @@ class Stage:
             try:
                 async with _told_as_ctid_errors():
                     await self._begin(session, command)
-            except BaseException:
+            except BaseException as error:
                 await self._end(session, SupervisionEnd.FAILED)
+                if session.lost is not None:
+                    raise _gone(session.lost) from error
                 raise
 
     async def _begin(self, session: Session, command: StartSupervision) -> None:
@@ -143,6 +149,8 @@ class Stage:
         session.snoop = snoop
         await self._ari.add(session.names.bridge, snoop)
         answered = session.expect(session.phone)
+        session.made.add(session.phone)
+        self._live(session)  # from here on, whatever ends is told to the one who waits for the phone
         caller = f'"{mode} {command.supervision.agent or ""}" <{command.supervision.agent or "ctid"}>'
         # The record as it will be: after a restart it is only believed if the session is whole.
         begun = replace(session.record, supervision=self._as(session, state=SupervisionState.ACTIVE))
@@ -163,6 +171,7 @@ class Stage:
             raise _no_phone(command, ended.cause) from ended
         await self._ari.mute(session.phone, on=mode is Mode.LISTEN)
         await self._ari.add(session.names.bridge, session.phone, absorb_dtmf=True)
+        self._live(session)
         self._change(session, state=SupervisionState.ACTIVE)
 
     async def switch(self, command: SwitchSupervision) -> None:
@@ -176,22 +185,24 @@ class Stage:
         old = session.snoop
         if old is None or session.supervision.mode is mode:
             return
-        if mode is Mode.LISTEN:
-            await self._ari.mute(session.phone, on=True)
         new = await self._new_snoop(session, mode)
         session.leaving.add(old)
         try:
+            if mode is Mode.LISTEN:
+                await self._ari.mute(session.phone, on=True)
             await self._ari.take_out(session.names.bridge, old)
             await self._ari.add(session.names.bridge, new)
-        except (AriError, AriLost):
-            # Neither channel is sure to be in the bridge: a session nobody can vouch for ends.
-            await self._end(session, SupervisionEnd.FAILED)
+            session.snoop = new
+            if mode is not Mode.LISTEN:
+                await self._ari.mute(session.phone, on=False)
+        except BaseException as error:
+            # Who hears her is not sure any more: a session nobody can vouch for ends.
+            await self._end(session, session.lost or SupervisionEnd.FAILED)
+            if session.lost is not None:
+                raise _gone(session.lost) from error
             raise
-        session.snoop = new
-        if mode is not Mode.LISTEN:
-            await self._ari.mute(session.phone, on=False)
         self._change(session, mode=mode)
-        await self._ari.hang_up(old)
+        await self._clear(session, old)
 
     async def take_over(self, command: TakeOver, near: str, back: str) -> None:
         """Move the customer to the supervisor; see the command.
@@ -217,26 +228,36 @@ class Stage:
             try:
                 async with asyncio.timeout(JOIN_S):
                     await arrived
+                session.customer = customer
                 await self._ari.mute(session.phone, on=False)
                 await self._ari.add(session.names.bridge, customer)
-            except (TimeoutError, _Ended, AriError, PbxUnavailable) as error:
-                await self._give_back(customer)
-                await self._end(session, SupervisionEnd.FAILED)
+                self._live(session)
+            except BaseException as error:
+                session.customer = None
+                fate = await self._give_back(customer)
+                await self._end(session, session.lost or SupervisionEnd.FAILED)
+                if not isinstance(error, (TimeoutError, _Ended, AriError, AriLost, CtidError)):
+                    raise
                 raise SupervisionRefused(
-                    "takeover_failed",
-                    f"the customer was rung back to the agent: {type(error).__name__} {error}",
+                    "takeover_failed", f"the take-over failed ({type(error).__name__} {error}); {fate}"
                 ) from error
-            session.customer, snoop, session.snoop = customer, session.snoop, None
+            snoop, session.snoop = session.snoop, None
             self._change(session, mode=Mode.TAKEOVER)
             if snoop is not None:
-                await self._ari.hang_up(snoop)
+                await self._clear(session, snoop)
 
-    async def _give_back(self, customer: str) -> None:
+    async def _give_back(self, customer: str) -> str:
+        """Have the customer ring the agent back; says what became of him."""
         try:
             await self._ari.go_on(customer)
         except AriError as error:
-            # Not in the application: its dialplan has gone on by itself, or it has hung up.
+            # Not in the application: his dialplan has gone on by itself, or he has hung up.
             log.info("customer was not held", channel=customer, reason=str(error))
+            return "the customer was no longer there to be given back"
+        except AriLost as error:
+            log.warning("customer not given back yet", channel=customer, reason=str(error))
+            return "the customer rings the agent back once ARI answers again"
+        return "the customer rings the agent back"
 
     async def end(self, command: EndSupervision) -> None:
         """Release the supervisor; see the command."""
@@ -244,8 +265,11 @@ class Stage:
         async with session.lock, _told_as_ctid_errors():
             await self._end(session, command.reason)
 
-    async def recover(self) -> None:
-        """Find the sessions that the PBX holds, take them up again, and clear away what is left over."""
+    async def recover(self, known: Sequence[Supervision] = ()) -> None:
+        """Find the sessions that the PBX holds, take them up again, and clear away what is left over.
+
+        `known` are those there were when ARI was lost: the ones that are no more are told as ended.
+        """
         channels, bridges = await self._ari.channels(), await self._ari.bridges()
         records = {
             str(channel["id"]): await self._ari.variable(str(channel["id"]), VARIABLE)
@@ -255,6 +279,14 @@ class Stage:
         remains = find(channels, bridges, lambda unique: records[unique], Instant(self._clock.now()))
         for found in remains.sessions:
             self._take_up(found)
+        now = Instant(self._clock.now())
+        for gone in known:
+            if gone.id not in self._sessions:
+                ended = replace(gone, state=SupervisionState.ENDED, end=SupervisionEnd.LOST)
+                self._tell_of(replace(ended, since=now, ended_at=now))
+        for customer in stranded(channels, bridges, self._ari.app):
+            log.warning("customer of a take-over that was cut off", channel=customer)
+            await self._give_back(customer)
         for channel in remains.stray_channels:
             log.warning("left over on the PBX, hung up", channel=channel)
             await self._ari.hang_up(channel)
@@ -264,6 +296,7 @@ class Stage:
     def _take_up(self, found: Found) -> None:
         session = Session(found.record, found.phone)
         session.snoop, session.customer = found.snoop, found.customer
+        session.made.update(channel for channel in (found.phone, found.snoop) if channel is not None)
         self._sessions[session.supervision.id] = session
         log.info("supervision taken up", supervision=session.supervision.id, mode=session.supervision.mode)
         self._publish(session)
@@ -278,23 +311,26 @@ class Stage:
 
     @staticmethod
     def _live(session: Session) -> None:
-        if session.over:
-            raise SupervisionRefused("ended", "the session has ended")
+        """Raise what ended the session, if it has."""
+        if session.over or session.lost is not None:
+            raise _gone(session.lost)
 
     async def _new_snoop(self, session: Session, mode: Mode) -> str:
         snoop = session.names.snoop(mode, self._clock.now())
         joined = session.expect(snoop)
+        session.made.add(snoop)
         try:
             await self._ari.snoop(session.record.target, snoop, whisper=WHISPER[mode])
             async with asyncio.timeout(JOIN_S):
                 await joined
-        except AriError as error:
+        except BaseException as error:
             session.joined.pop(snoop, None)
-            if error.status == 404:
-                raise SupervisionRefused("call_ended", "the call has ended") from error
+            await self._clear(session, snoop)
+            if session.lost is not None:
+                raise _gone(session.lost) from error
+            if isinstance(error, AriError) and error.status == 404:
+                raise _gone(SupervisionEnd.CALL_ENDED) from error
             raise
-        except _Ended as error:
-            raise SupervisionRefused("call_ended", "the call has ended") from error
         return snoop
 
     async def _end(self, session: Session, reason: SupervisionEnd) -> None:
@@ -302,20 +338,30 @@ class Stage:
         if session.over:
             return
         session.over = True
-        session.leaving.update((session.phone, session.snoop or "", session.customer or ""))
-        parts = [session.snoop, session.phone, session.customer, *session.joined]
+        parts = session.made | ({session.customer} if session.customer else set())
+        session.leaving.update(parts)
+        await self._clear(session, *parts)
         try:
-            for channel in dict.fromkeys(parts):
-                if channel is not None and (part_of(channel) or channel == session.customer):
-                    await self._ari.hang_up(channel)
             await self._ari.destroy_bridge(session.names.bridge)
         except (AriError, AriLost) as error:
-            log.warning("not all cleared", supervision=session.supervision.id, reason=str(error))
+            log.warning("bridge not destroyed", supervision=session.supervision.id, reason=str(error))
         for channel in list(session.joined):
             session.settle(channel, _Ended(channel, 0))
         self._sessions.pop(session.supervision.id, None)
         now = Instant(self._clock.now())
         self._change(session, state=SupervisionState.ENDED, end=reason, ended_at=now)
+
+    async def _clear(self, session: Session, *channels: str) -> None:
+        """Hang channels up, each whatever becomes of the others; what fails is tried again at the end."""
+        await asyncio.gather(*[self._hang_up(session, channel) for channel in channels])
+
+    async def _hang_up(self, session: Session, channel: str) -> None:
+        try:
+            await self._ari.hang_up(channel)
+        except (AriError, AriLost) as error:
+            log.warning("not hung up", supervision=session.supervision.id, channel=channel, reason=str(error))
+        else:
+            session.made.discard(channel)
 
     def _as(self, session: Session, **changed: Any) -> Supervision:
         return replace(session.supervision, since=Instant(self._clock.now()), **changed)
@@ -325,7 +371,9 @@ class Stage:
         self._publish(session)
 
     def _publish(self, session: Session) -> None:
-        supervision = session.supervision
+        self._tell_of(session.supervision)
+
+    def _tell_of(self, supervision: Supervision) -> None:
         self._tell(SupervisionChanged(pbx=supervision.pbx, at=supervision.since, supervision=supervision))
 
     # Events ---------------------------------------------------------------------------------------
@@ -375,13 +423,13 @@ class Stage:
         ended = _Ended(channel, cause)
         if session.settle(channel, ended):
             return
-        if session.supervision.state is SupervisionState.RINGING:
-            session.settle(session.phone, ended)
-            return
         if channel in session.leaving:
+            return
+        if session.supervision.state is SupervisionState.RINGING and session.settle(session.phone, ended):
             return
         by_her = channel == session.phone
         reason = SupervisionEnd.SUPERVISOR_HUNG_UP if by_her else SupervisionEnd.CALL_ENDED
+        session.lost = session.lost or reason
         for waited in list(session.joined):
             session.settle(waited, ended)
         self._tasks.spawn(f"supervision/{session.supervision.id}/end", self._end_by_event(session, reason))
@@ -430,6 +478,15 @@ class _told_as_ctid_errors:  # noqa: N801 - reads as a statement
             raise PbxTimeout("the PBX did not carry out a step of it in time") from error
         if isinstance(error, _Ended):
             raise SupervisionRefused("call_ended", "the call ended meanwhile") from error
+
+
+def _gone(why: SupervisionEnd | None) -> SupervisionRefused:
+    """The refusal of a step in a session that cannot go on."""
+    if why is SupervisionEnd.CALL_ENDED:
+        return SupervisionRefused("call_ended", "the call has ended")
+    if why is SupervisionEnd.SUPERVISOR_HUNG_UP:
+        return SupervisionRefused("ended", "the supervisor has hung up")
+    return SupervisionRefused("ended", "the session has ended")
 
 
 def _no_phone(command: StartSupervision, cause: int, told: str = "") -> SupervisionRefused:

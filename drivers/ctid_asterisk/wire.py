@@ -27,7 +27,7 @@ MAX_BANNER_BYTES = 256
 MAX_LINE_BYTES = 1022
 MAX_HEADERS = 128  # AST_MAX_MANHEADERS
 
-_BANNER = re.compile(rb"Asterisk Call Manager[^/\r\n]*/([^\s/]+)\s*")
+_BANNER = re.compile(rb"Asterisk Call Manager[^/\r\n]*/([^\s/]+)[ \t\r]*\n")
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _EVENT = b"Event: "
 _CLIENT_KEY = re.compile(r"[!-9;-~]+")
@@ -167,6 +167,9 @@ class Message(msgspec.Struct, eq=False, gc=False):
             return NotImplemented
         return (self.kind, self.name, self.pairs) == (other.kind, other.name, other.pairs)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # Struct's own would compare identities
+
     def __hash__(self) -> int:
         return hash((self.kind, self.name, tuple(self.pairs)))
 
@@ -303,12 +306,13 @@ class AmiReader:
         end = tail.find(b"\n")
         if end < 0 and len(tail) < MAX_BANNER_BYTES:
             return None
-        line = bytes(tail[: min(end + 1, MAX_BANNER_BYTES)])
+        size = end + 1 if 0 <= end < MAX_BANNER_BYTES else MAX_BANNER_BYTES
+        line = bytes(tail[:size])
         match = _BANNER.fullmatch(line)
         if match is None:
             self._die(f"no AMI banner but {line[:40]!r}")
         self._banner_seen = True
-        del tail[: end + 1]
+        del tail[:size]
         return Banner(_text(line.rstrip()), _text(match[1]))
 
     def _check_sizes(self, blocks: list[bytes]) -> None:
