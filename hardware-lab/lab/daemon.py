@@ -1,0 +1,111 @@
+"""The daemon as a program of a rig: its configuration, its tokens, its restart."""
+
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lab.config import CHECKOUT
+from lab.handover import answers_ok
+from lab.rig import Rig, Service
+from lab.roster import SUPERVISORS
+
+ROLES = ("admin", "supervisor", "integrator", "viewer")
+TOKENS_FILE = "tokens"
+
+_CONFIGURATION = """\
+site = "lab"
+state_directory = "{state}"
+
+[http]
+listen = "127.0.0.1:{http}"
+
+[mqtt]
+url = "mqtt://127.0.0.1:{mqtt}"
+
+[log]
+format = "console"
+
+[[pbx]]
+id = "lab"
+driver = "asterisk"
+port = {ami}
+username = "ctid"
+secret = "ctid-lab"
+
+[pbx.ari]
+url = "http://127.0.0.1:{ari}"
+username = "ctid"
+password = "ctid-lab"
+
+[supervision]
+ring_s = {ring_s}
+phone_keys = {phone_keys}
+"""
+
+_QUEUES = (("support", "Support", 5), ("sales", "Sales", 0), ("desk", "Desk", 0))
+_TEAMS = {"1001": "north", "1002": "north", "1003": "north", "1004": "north"}
+
+
+def tokens_of(rig: Rig) -> dict[str, str]:
+    """The tokens of this rig's daemon by role; made at the first call, and kept with the rig."""
+    path = rig.base / TOKENS_FILE
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{role} {secrets.token_urlsafe(24)}\n" for role in ROLES))
+    return dict(line.split() for line in path.read_text().splitlines())
+
+
+def token_variables(rig: Rig) -> dict[str, str]:
+    """The same, by the names of `.lab/env`."""
+    return {f"CTID_TOKEN_{role.upper()}": token for role, token in tokens_of(rig).items()}
+
+
+def write_configuration(
+    rig: Rig, *, ring_s: float = 20.0, phone_keys: bool = False, state: Path | None = None
+) -> Path:
+    """Write the `ctid.toml` of a rig, and return where it is."""
+    state = state or rig.base / "ctid"
+    state.mkdir(parents=True, exist_ok=True)
+    text = _CONFIGURATION.format(
+        state=state,
+        http=rig.ports.http,
+        mqtt=rig.ports.mqtt,
+        ami=rig.ports.ami,
+        ari=rig.ports.ari,
+        ring_s=ring_s,
+        phone_keys=str(phone_keys).lower(),
+    )
+    phones = list(SUPERVISORS)
+    for role, token in tokens_of(rig).items():
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        text += f'\n[[token]]\nname = "lab-{role}"\nrole = "{role}"\nsha256 = "{digest}"\nlab = true\n'
+        if role == "supervisor":
+            text += f"phones = {phones}\n"
+    for phone in phones:
+        text += f'\n[[phone]]\nname = "{phone}"\npbx = "lab"\naddress = "PJSIP/{phone}"\n'
+    for queue, name, wrapup in _QUEUES:
+        text += f'\n[[queue]]\nid = "{queue}"\nname = "{name}"\nwrapup_s = {wrapup}\n'
+    for agent, team in _TEAMS.items():
+        text += f'\n[[agent]]\nid = "{agent}"\nteam = "{team}"\n'
+    path = state / "ctid.toml"
+    path.write_text(text)
+    return path
+
+
+def service(rig: Rig, configuration: Path, environment: Mapping[str, str] | None = None) -> Service:
+    """The daemon, run from this checkout; ready when `GET /readyz` answers 200."""
+    path = os.pathsep.join(str(CHECKOUT / folder) for folder in (".", "drivers"))
+    return Service(
+        name="ctid",
+        argv=[sys.executable, "-m", "ctid", "run", "--config", str(configuration)],
+        ready=lambda: answers_ok(f"http://127.0.0.1:{rig.ports.http}/readyz"),
+        environment={"PYTHONPATH": path, **(environment or {})},
+    )
+
+
+def maker(*, ring_s: float = 20.0, phone_keys: bool = False) -> Callable[[Rig], Service]:
+    """What `Rig` takes among its `services`."""
+    return lambda rig: service(rig, write_configuration(rig, ring_s=ring_s, phone_keys=phone_keys))

@@ -1,0 +1,78 @@
+"""The rigs and phones of the end-to-end tests: one rig for the session, fresh phones for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from e2e.floor import Floor, floor_of
+from lab import daemon, roster
+from lab.phones import Phones
+from lab.rig import Rig
+
+
+@pytest.fixture(scope="session")
+def rig() -> Iterator[Rig]:
+    """A rig on free ports, with its media through Asterisk; one for the whole session."""
+    with Rig.for_tests() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def direct_rig() -> Iterator[Rig]:
+    """A rig whose phones exchange their media directly; one for the whole session."""
+    with Rig.for_tests(direct_media=True) as running:
+        yield running
+
+
+@pytest.fixture
+async def phones(rig: Rig) -> AsyncIterator[Phones]:
+    """Phones of `rig`: none is registered at first; afterwards all are gone, and no channel is left."""
+    async with Phones(rig.ports.sip) as opened:
+        yield opened
+    leave_quiet(rig)
+
+
+@pytest.fixture
+async def direct_phones(direct_rig: Rig) -> AsyncIterator[Phones]:
+    """As `phones`, of `direct_rig`."""
+    async with Phones(direct_rig.ports.sip) as opened:
+        yield opened
+    leave_quiet(direct_rig)
+
+
+def leave_quiet(running: Rig) -> None:
+    """Assert that no channel is left, and make the queues as new: nobody paused, no wrap-up, no figures."""
+    assert running.wait(lambda: not running.channels(), 5.0), f"channels are left: {running.channels()}"
+    if "paused" in running.asterisk_cli("queue show"):
+        for agent in roster.AGENTS:
+            for queue in agent.queues:
+                running.asterisk_cli(f"queue unpause member {roster.interface(agent)} queue {queue}")
+    running.asterisk_cli("queue reset stats")
+
+
+@pytest.fixture(scope="session")
+def staffed_rig() -> Iterator[Rig]:
+    """A rig with the daemon beside it; one for the whole session."""
+    with Rig.for_tests(services=(daemon.maker(ring_s=3.0),)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def staffed_direct_rig() -> Iterator[Rig]:
+    """The same, whose phones exchange their media directly."""
+    with Rig.for_tests(direct_media=True, services=(daemon.maker(ring_s=3.0),)) as running:
+        yield running
+
+
+@pytest.fixture
+async def floor(staffed_rig: Rig) -> AsyncIterator[Floor]:
+    """A floor on `staffed_rig`, empty before and after."""
+    async with floor_of(staffed_rig, leave_quiet) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def direct_floor(staffed_direct_rig: Rig) -> AsyncIterator[Floor]:
+    """A floor on `staffed_direct_rig`, empty before and after."""
+    async with floor_of(staffed_direct_rig, leave_quiet) as opened:
+        yield opened
