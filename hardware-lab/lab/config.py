@@ -14,7 +14,7 @@ from lab.root import Root
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "etc"
 CHECKOUT = TEMPLATES.parent.parent
-SHIPPED_DIALPLAN = CHECKOUT / "config/asterisk/extensions.ctid.conf"
+SHIPPED = CHECKOUT / "config" / "asterisk"
 BROKER_TEMPLATE = "mosquitto.conf"
 UNUSED = ("acl", "ccss", "pjproject", "queuerules", "stasis", "udptl", "websocket_client")
 """Configuration files that may be empty; without them Asterisk starts its log with errors."""
@@ -177,7 +177,7 @@ def render(root: Root, paths: RigPaths, ports: Ports, options: RigOptions) -> di
         "persist": "true" if options.persist else "false",
         "user": getpass.getuser(),
         "default_customer": roster.DEFAULT_CUSTOMER,
-        "shipped_dialplan": str(SHIPPED_DIALPLAN),
+        "shipped": str(SHIPPED),
         "phones": _phones(),
         "queues": _queues(),
         "hints": _hints(),

@@ -1,0 +1,125 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from lab import roster
+from lab.config import SHIPPED, RigOptions, RigPaths, fill, render, write
+from lab.errors import LabError
+from lab.handover import env_text
+from lab.ports import Ports
+from lab.rig import Rig
+from lab.root import Root
+
+ROOT = Root(Path("/nowhere"), "x86_64-linux-gnu")
+PORTS = Ports(sip=15060, ami=15038, ari=18088, mqtt=11883, http=18080, rtp=12000)
+
+
+def rendered(*, direct_media: bool = False, persist: bool = False) -> dict[str, str]:
+    """Every file of a rig below /rig, by its name."""
+    options = RigOptions(direct_media=direct_media, persist=persist)
+    return {path.name: text for path, text in render(ROOT, RigPaths(Path("/rig")), PORTS, options).items()}
+
+
+def section(text: str, name: str) -> str:
+    """The lines of one section of a configuration file."""
+    match = re.search(rf"^\[{name}\][^\n]*\n(.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert match is not None, name
+    return match[1]
+
+
+def test_fill_replaces_all_and_refuses_unknown_names() -> None:
+    """Each @{name} is replaced, a dialplan's ${NAME} stays, and a name without a value is an error."""
+    assert fill("@{a} ${a} @{a}@b", {"a": "1"}) == "1 ${a} 1@b"
+    with pytest.raises(KeyError, match="b"):
+        fill("@{b}", {"a": "1"})
+
+
+def test_no_placeholder_is_left_in_any_file() -> None:
+    """Every file is written whole."""
+    for name, text in rendered().items():
+        assert "@{" not in text, name
+
+
+def test_every_phone_can_register() -> None:
+    """Each number of the roster has endpoint, password and address of record, customers in their context."""
+    text = rendered()["pjsip.conf"]
+    for number in roster.PHONES:
+        assert text.count(f"[{number}](phone") == 3
+        assert f"username = {number}\npassword = pw{number}\n" in text
+    assert text.count("context = from-customers") == len(roster.CUSTOMERS)
+    assert "bind = 127.0.0.1:15060" in text
+
+
+def test_direct_media_is_an_option() -> None:
+    """Media pass the PBX unless the rig's option says otherwise."""
+    assert "direct_media = no" in rendered()["pjsip.conf"]
+    assert "direct_media = yes" in rendered(direct_media=True)["pjsip.conf"]
+
+
+def test_members_are_static_and_desk_is_in_the_local_form() -> None:
+    """The queues have the members, strategies and wrap-up of the table; desk's are Local with a hint."""
+    text = rendered()["queues.conf"]
+    support = section(text, "support")
+    assert re.findall(r"member => PJSIP/(\d+)", support) == ["1001", "1002", "1003", "1004"]
+    assert "wrapuptime = 5" in support
+    assert "strategy = rrmemory" in support
+    assert re.findall(r"member => PJSIP/(\d+)", section(text, "sales")) == ["1003", "1004", "1005", "1006"]
+    desk = section(text, "desk")
+    assert "member => Local/1007@from-queue/n,0,Grace Laurent,hint:1007@ext-local" in desk
+    assert "strategy = linear" in desk
+
+
+def test_daemon_s_user_has_only_what_it_needs() -> None:
+    """The shipped AMI user can neither originate nor run commands; it may be slow for 5 s."""
+    user = section((SHIPPED / "manager.ctid.conf").read_text(), "ctid")
+    assert "read = system,call,agent,dialplan,reporting\n" in user
+    assert "write = system,call,reporting\n" in user
+    assert "writetimeout = 5000\n" in user
+
+
+def test_nothing_listens_beyond_loopback() -> None:
+    """SIP, AMI, HTTP and MQTT are bound to 127.0.0.1."""
+    files = rendered()
+    assert "bindaddr = 127.0.0.1" in files["manager.conf"]
+    assert "bindaddr = 127.0.0.1" in files["http.conf"]
+    assert "listener 11883 127.0.0.1" in files["mosquitto.conf"]
+    assert "bind = 127.0.0.1:" in files["pjsip.conf"]
+
+
+def test_shipped_configuration_is_included_by_its_absolute_path() -> None:
+    """The product's own contexts and users come from the checkout's config folder, so that they are proved."""
+    files = rendered()
+    assert SHIPPED.is_absolute()
+    for name in ("manager", "ari", "extensions"):
+        assert (SHIPPED / f"{name}.ctid.conf").is_file()
+        assert f"#include {SHIPPED}/{name}.ctid.conf" in files[f"{name}.conf"]
+
+
+def test_modules_that_an_older_asterisk_lacks_are_left_out(tmp_path: Path) -> None:
+    """modules.conf asks only for modules that are there."""
+    folder = tmp_path / "usr/lib/x86_64-linux-gnu/asterisk/modules"
+    folder.mkdir(parents=True)
+    (folder / "app_queue.so").touch()
+    root = Root(tmp_path, "x86_64-linux-gnu")
+    files = render(root, RigPaths(tmp_path / "rig"), PORTS, RigOptions())
+    loaded = [
+        line for line in files[tmp_path / "rig/etc/modules.conf"].splitlines() if line.startswith("load")
+    ]
+    assert loaded == ["load = app_queue.so"]
+
+
+def test_too_long_a_folder_names_the_cure(tmp_path: Path) -> None:
+    """A folder in which the console's socket would not fit is refused before anything starts."""
+    with pytest.raises(LabError, match="CTID_LAB_DIR"):
+        write(ROOT, RigPaths(tmp_path / ("x" * 100)), PORTS, RigOptions())
+
+
+def test_env_has_addresses_and_tokens(tmp_path: Path) -> None:
+    """.lab/env exports where the daemon and the broker are, and the tokens that it is given."""
+    text = env_text(Rig(tmp_path, PORTS), {"CTID_TOKEN_ADMIN": "secret"})
+    assert text == (
+        "export CTID_URL=http://127.0.0.1:18080\n"
+        "export CTID_MQTT=mqtt://127.0.0.1:11883\n"
+        "export CTID_TOKEN_ADMIN=secret\n"
+    )
