@@ -1,0 +1,1 @@
+"""The API: one table of operations, and the carriers that bring requests to it."""

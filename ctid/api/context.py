@@ -1,0 +1,78 @@
+"""What the API is given by the composition root."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from ctid.api.auth import TokenTable
+from ctid.hub import UPDATES_WAITING, Hub
+from ctid.model.entities import Supervision
+from ctid.model.ids import PbxId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.users import User
+from ctid.ports import Clock
+from ctid.supervision.requests import ChangeRequest, StartRequest
+
+
+class Supervisions(Protocol):
+    """What starts, changes and ends sessions; each raises `CtidError` and then leaves nothing behind."""
+
+    async def start(self, user: User, request: StartRequest) -> Supervision:
+        """Start a session; returns once the supervisor is in the call."""
+        ...
+
+    async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
+        """Change a session's mode; returns once it is in force."""
+        ...
+
+    async def end(self, user: User, ident: SupervisionId) -> Supervision:
+        """End a session; returns the ended document."""
+        ...
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Bounds of one client and of the server; times in seconds."""
+
+    body_bytes: int = 64 * 1024
+    body_s: float = 10.0
+    """Within this the whole body must arrive."""
+    send_s: float = 10.0
+    """Within this a socket's client must take a message."""
+    close_s: float = 3.0
+    """Within this a closing handshake must be over; then the connection is cut."""
+    heartbeat_s: float = 15.0
+    """After this much silence a socket gets a heartbeat; a WebSocket ping goes out as often."""
+    waiting: int = UPDATES_WAITING
+    """Updates that may wait for one socket."""
+    ring: int = 16_384
+    """Updates kept for those who resume."""
+    shutdown_s: float = 2.0
+    """For answers under way when the server stops."""
+    in_flight: int = 16
+    """Operations that one socket may have under way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiContext:
+    """All that operations and carriers lean on. `listen` is `host:port`, port 0 for any free one."""
+
+    hub: Hub
+    supervisions: Supervisions
+    tokens: TokenTable
+    clock: Clock
+    version: str
+    boot_id: str
+    site: str
+    started_at: Instant
+    broker_status: Callable[[], Mapping[str, Any]] | None = None
+    """The publisher's `status`, or none when no broker is configured."""
+    required: frozenset[PbxId] = frozenset()
+    """The links without which ctid is not ready."""
+    listen: str = "127.0.0.1:8080"
+    limits: Limits = field(default_factory=Limits)
+
+    def now(self) -> Instant:
+        """The time, UTC."""
+        return Instant(self.clock.now())

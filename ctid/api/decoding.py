@@ -1,0 +1,124 @@
+"""From what a client sent to an operation's request; what is wrong is told by field, with the cure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct, inspect
+
+from ctid.api.errors import MalformedRequest
+from ctid.model.errors import InvalidRequest
+
+_Request = TypeVar("_Request", bound=Struct)
+
+_AT = re.compile(r" - at `\$(?P<path>[^`]*)`$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+_INTEGER = re.compile(r"-?[0-9]{1,15}")
+_LONGEST_NAME = 64
+"""Of a client's own text in an error; more would only echo an attack."""
+
+
+def json_object(raw: bytes | str) -> dict[str, Any]:
+    """Decode a JSON object.
+
+    Raises:
+        MalformedRequest: it is not JSON (RFC 8259), or no object, or nested beyond reason.
+    """
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedRequest(f"this is not JSON: {error}") from error
+    except RecursionError as error:
+        raise MalformedRequest("this is nested deeper than any request") from error
+    if not isinstance(value, dict):
+        raise MalformedRequest("a JSON object is expected, such as {}")
+    return value
+
+
+def query_params(kind: type[Struct], query: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Take a query string's pairs as the parameters of `kind`: integers where it has integers.
+
+    Raises:
+        InvalidRequest: a parameter is given twice.
+    """
+    integers = {field.encode_name for field in _struct(inspect.type_info(kind)) if _is_integer(field.type)}
+    params: dict[str, Any] = {}
+    for name, text in query:
+        if name in params:
+            raise InvalidRequest(f"{_short(name)} is given twice; give it once", field=_short(name))
+        params[name] = int(text) if name in integers and _INTEGER.fullmatch(text) else text
+    return params
+
+
+def request_of(kind: type[_Request], params: Mapping[str, Any]) -> _Request:
+    """Make the request of an operation from its parameters.
+
+    Raises:
+        InvalidRequest: a field is unknown, missing or of the wrong form; `field` is its path.
+    """
+    try:
+        return msgspec.convert(params, kind)
+    except msgspec.ValidationError as error:
+        raise _explained(kind, str(error)) from error
+
+
+def _explained(kind: type[Struct], message: str) -> InvalidRequest:
+    at = _AT.search(message)
+    path = at["path"].lstrip(".") if at else ""
+    said = message[: at.start()] if at else message
+    here = _type_at(inspect.type_info(kind), path)
+    if found := _UNKNOWN.fullmatch(said):
+        known = ", ".join(field.encode_name for field in _struct(here)) or "none"
+        field = _joined(path, _short(found["name"]))
+        return InvalidRequest(f"there is no field {field}; there are: {known}", field=field)
+    if found := _MISSING.fullmatch(said):
+        field = _joined(path, found["name"])
+        values = _values(_type_at(inspect.type_info(kind), field))
+        return InvalidRequest(f"{field} is missing{f': one of {values}' if values else ''}", field=field)
+    if values := _values(here):
+        return InvalidRequest(f"{path} must be one of {values}", field=path)
+    return InvalidRequest(f"{path or 'the request'}: {said[0].lower()}{said[1:]}", field=path or None)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
+
+
+def _struct(kind: inspect.Type | None) -> tuple[inspect.Field, ...]:
+    for option in _options(kind):
+        if isinstance(option, inspect.StructType):
+            return option.fields
+    return ()
+
+
+def _values(kind: inspect.Type | None) -> str:
+    for option in _options(kind):
+        if isinstance(option, inspect.EnumType):
+            return ", ".join(str(member.value) for member in option.cls)
+    return ""
+
+
+def _is_integer(kind: inspect.Type) -> bool:
+    return any(isinstance(option, inspect.IntType) for option in _options(kind))
+
+
+def _options(kind: inspect.Type | None) -> tuple[inspect.Type, ...]:
+    if isinstance(kind, inspect.Metadata):
+        return _options(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return kind.types
+    return (kind,) if kind is not None else ()
+
+
+def _type_at(kind: inspect.Type, path: str) -> inspect.Type | None:
+    """The type at a dotted path within structs, or none where the path leaves them."""
+    found: inspect.Type | None = kind
+    for name in path.split(".") if path else ():
+        found = next((field.type for field in _struct(found) if field.encode_name == name), None)
+    return found

@@ -1,0 +1,94 @@
+"""Decode, authorise, call, encode: the same for every carrier."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from ctid.api.context import ApiContext
+from ctid.api.decoding import request_of
+from ctid.api.operations import BASE, Operation
+from ctid.model.errors import CtidError, Forbidden
+from ctid.model.instant import enc_hook
+from ctid.model.users import User
+
+log = structlog.get_logger(__name__)
+
+_encoder = msgspec.json.Encoder(enc_hook=enc_hook)
+
+
+class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str
+    """Where the code is explained, in the page of this API."""
+    title: str
+    """What kind of refusal it is, in words that do not change."""
+    status: int
+    detail: str
+    """This very refusal, and what to do about it."""
+    code: str
+    """Stable: decide by this."""
+    field: str | None = None
+    """The part of the request that is wrong, as a path such as `via.phone`."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a carrier brings back: a JSON document; `code` is empty unless it is a problem."""
+
+    status: int
+    body: bytes
+    code: str = ""
+
+
+def encoded(document: Any) -> bytes:
+    """The JSON of a document; times as RFC 3339."""
+    return _encoder.encode(document)
+
+
+def refusal(error: CtidError) -> Answer:
+    """The problem document of a refusal; a field is named from the request's root, without `$.`."""
+    problem = Problem(
+        type=f"{BASE}/docs#problem-{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        field=error.field.removeprefix("$.") if error.field else None,
+    )
+    return Answer(status=error.status, body=encoded(problem), code=error.code)
+
+
+class Dispatcher:
+    """Carries out operations for users. Never raises: what goes wrong is in the answer."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+
+    async def dispatch(self, operation: Operation, user: User, params: Mapping[str, Any]) -> Answer:
+        """Carry out one operation with its parameters as decoded from JSON."""
+        try:
+            authorise(operation, user)
+            request = request_of(operation.params, params)
+            result = await operation.handler(self._context, user, request)
+            return Answer(status=operation.status, body=encoded(result))
+        except CtidError as error:
+            return refusal(error)
+        # The one place where this is right: a fault in one request must not take the state from all
+        # others. The client is told 500 and the log has the traceback.
+        except Exception:
+            log.exception("operation failed unexpectedly", operation=operation.name, user=user.name)
+            return refusal(CtidError("ctid failed at this; its log has the particulars"))
+
+
+def authorise(operation: Operation, user: User) -> None:
+    """Check that the user's role may do this.
+
+    Raises:
+        Forbidden: it may not; the detail names the roles that may.
+    """
+    if user.role not in operation.roles:
+        may = " and ".join(sorted(operation.roles))
+        raise Forbidden(f"{operation.name} is for the roles {may}; the token of {user.name} is {user.role}'s")

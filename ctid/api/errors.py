@@ -1,0 +1,83 @@
+"""Refusals that come from the carrying of a request, before or beside any operation."""
+
+from typing import ClassVar
+
+from ctid.model.errors import CtidError, InvalidRequest
+
+
+class MalformedRequest(InvalidRequest):
+    """What was sent is not a JSON object at all."""
+
+    status = 400
+
+
+class RequestTimeout(CtidError):
+    """The body did not arrive in time."""
+
+    code = "request.timeout"
+    status = 408
+    title: ClassVar[str] = "The request did not arrive in time"
+
+
+class BodyTooLarge(CtidError):
+    """The body is larger than any operation needs."""
+
+    code = "request.too_large"
+    status = 413
+    title: ClassVar[str] = "The request is too large"
+
+
+class UnsupportedMediaType(CtidError):
+    """The body is declared to be something other than JSON."""
+
+    code = "request.media_type"
+    status = 415
+    title: ClassVar[str] = "The body must be JSON"
+
+
+class PathUnknown(CtidError):
+    """Nothing is served at this path."""
+
+    code = "request.path_unknown"
+    status = 404
+    title: ClassVar[str] = "Nothing is here"
+
+
+class MethodNotAllowed(CtidError):
+    """The path exists, and not with this method."""
+
+    code = "request.method_not_allowed"
+    status = 405
+    title: ClassVar[str] = "The method is not allowed here"
+
+
+class OperationUnknown(CtidError):
+    """A socket asked for an operation that is not in the table."""
+
+    code = "request.operation_unknown"
+    status = 404
+    title: ClassVar[str] = "No such operation"
+
+
+class UpgradeRequired(CtidError):
+    """The path only speaks WebSocket."""
+
+    code = "request.upgrade_required"
+    status = 426
+    title: ClassVar[str] = "A WebSocket is required here"
+
+
+class TooManyRequests(CtidError):
+    """One socket has too many operations under way."""
+
+    code = "request.too_many"
+    status = 429
+    title: ClassVar[str] = "Too many requests are under way"
+
+
+class NotReady(CtidError):
+    """A required link is not up, or its first snapshot is not done."""
+
+    code = "status.not_ready"
+    status = 503
+    title: ClassVar[str] = "Not ready"

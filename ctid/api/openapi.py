@@ -1,0 +1,227 @@
+"""The OpenAPI 3.1 document, generated from the table of operations."""
+
+from collections import defaultdict
+from typing import Any
+
+from ctid.api import errors
+from ctid.api.dispatch import Problem
+from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
+from ctid.api.schemas import Schema, components, message_components, ref, ref_problem
+from ctid.api.stream import (
+    KINDS,
+    ChangeMessage,
+    HeartbeatMessage,
+    OccurrenceMessage,
+    ReplyMessage,
+    ResumedMessage,
+    SnapshotMessage,
+)
+from ctid.api.websocket import CLOSE_SLOW
+from ctid.model.errors import AuthRequired, CtidError, Forbidden, InvalidRequest
+
+_MESSAGES = (
+    SnapshotMessage,
+    ResumedMessage,
+    ChangeMessage,
+    OccurrenceMessage,
+    HeartbeatMessage,
+    ReplyMessage,
+)
+
+_INFO = """State and supervision of a call centre, live.
+
+Every request bears a token: `Authorization: Bearer <token>`. Roles: `viewer` and `integrator` read, with
+callers' numbers masked; `supervisor` and `admin` read all and supervise. Times are RFC 3339 in UTC with
+milliseconds. A field that is not known is refused by its name. A refusal is a problem document (RFC 9457):
+decide by its `code`, which does not change; `detail` is for a person. Ids are opaque."""
+
+_EVENTS = f"""A WebSocket: first a `snapshot`, then each `change` and `occurrence` after it.
+
+Authenticate by the `Authorization` header, or, in a browser, by offering the subprotocols `ctid.v1` and
+`ctid.bearer.<token>`; never by the address. To resume, give the `seq` of the last message as `after`, with
+the `boot_id` of the snapshot: the first message is then `resumed`, or a `snapshot` when too much was missed.
+A `heartbeat` in silence tells how far the stream is. `seq` grows, with holes where a filter or a role leaves
+something out. A client that does not keep up is closed with {CLOSE_SLOW}.
+
+The socket carries every operation as well: send `{{"id": 1, "operation": "agents.get", "params": {{"id":
+"1001"}}}}`, and a `reply` with that `id` comes back, `result` or `problem` as over HTTP."""
+
+
+def document(version: str) -> dict[str, Any]:
+    """Generate the document."""
+    operations = OPERATIONS.values()
+    schemas = components(
+        requests=[operation.params for operation in operations],
+        results=[*(operation.result for operation in operations), Problem],
+    )
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    used: set[str] = set()
+    for operation in operations:
+        described = _operation(operation, schemas)
+        paths[BASE + operation.path][operation.method.lower()] = described
+        used.add(operation.params.__name__)
+    paths[f"{BASE}/events"]["get"] = _events()
+    paths.update(_probes())
+    schemas |= message_components(_MESSAGES)
+    for name in used - _bodies():
+        # These are told as parameters; as components they would only repeat that.
+        schemas.pop(name, None)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ctid",
+            "version": version,
+            "summary": "Live call-centre state and supervision, next to a PBX",
+            "description": _INFO,
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "tags": [{"name": name} for name in dict.fromkeys(_tag(operation) for operation in operations)]
+        + [{"name": "events"}, {"name": "probes"}],
+        "paths": dict(paths),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def refusals(operation: Operation) -> tuple[Refusal, ...]:
+    """Every code that an operation can answer over HTTP, with its status."""
+    common: list[type[CtidError]] = [InvalidRequest, AuthRequired, Forbidden, CtidError]
+    if operation.has_body:
+        common += [
+            errors.MalformedRequest,
+            errors.RequestTimeout,
+            errors.BodyTooLarge,
+            errors.UnsupportedMediaType,
+        ]
+    return (*((kind.code, kind.status) for kind in common), *operation.refusals)
+
+
+def _bodies() -> set[str]:
+    return {
+        operation.params.__name__
+        for operation in OPERATIONS.values()
+        if operation.has_body and not operation.path_params
+    }
+
+
+def _tag(operation: Operation) -> str:
+    return operation.name.partition(".")[0]
+
+
+def _operation(operation: Operation, schemas: dict[str, Schema]) -> dict[str, Any]:
+    request = schemas[operation.params.__name__]
+    properties: dict[str, Schema] = request.get("properties", {})
+    in_path = operation.path_params
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "tags": [_tag(operation)],
+        "summary": operation.summary,
+        "description": f"{operation.description}\n\nRoles: {', '.join(sorted(operation.roles))}.",
+        "x-roles": sorted(operation.roles),
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": properties[name]} for name in in_path
+        ],
+    }
+    rest = {name: schema for name, schema in properties.items() if name not in in_path}
+    if not operation.has_body:
+        described["parameters"] += [
+            _query(name, schema, required=name in request.get("required", ()))
+            for name, schema in rest.items()
+        ]
+    elif in_path:
+        required = [name for name in request.get("required", ()) if name not in in_path]
+        body = request | {"title": f"{request['title']}Body", "properties": rest, "required": required}
+        described["requestBody"] = _body(body, operation)
+    else:
+        described["requestBody"] = _body(ref(operation.params), operation)
+    described["responses"] = {
+        str(operation.status): {
+            "description": operation.summary,
+            "content": {"application/json": {"schema": ref(operation.result)}},
+        }
+    } | _problems(refusals(operation))
+    return described
+
+
+def _body(schema: Schema, operation: Operation) -> dict[str, Any]:
+    media = {"schema": schema} | ({"example": dict(operation.example)} if operation.example else {})
+    return {"required": True, "content": {"application/json": media}}
+
+
+def _query(name: str, schema: Schema, *, required: bool) -> dict[str, Any]:
+    """A query parameter; an address cannot say null, so that a parameter that may be null is left out."""
+    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    if len(options) == 1:
+        schema = options[0] | {key: value for key, value in schema.items() if key == "description"}
+    schema = {key: value for key, value in schema.items() if key != "default" or value not in ("", None)}
+    parameter: dict[str, Any] = {"name": name, "in": "query", "required": required}
+    if "description" in schema:
+        parameter["description"] = schema.pop("description")
+    return parameter | {"schema": schema}
+
+
+def _problems(codes: tuple[Refusal, ...]) -> dict[str, Any]:
+    by_status: defaultdict[int, list[str]] = defaultdict(list)
+    for code, status in codes:
+        if code not in by_status[status]:
+            by_status[status].append(code)
+    return {
+        str(status): {
+            "description": ", ".join(f"`{code}`" for code in listed),
+            "x-codes": listed,
+            "content": {"application/problem+json": {"schema": ref_problem()}},
+        }
+        for status, listed in sorted(by_status.items())
+    }
+
+
+def _events() -> dict[str, Any]:
+    def query(name: str, text: str, schema: Schema | None = None) -> dict[str, Any]:
+        return {"name": name, "in": "query", "description": text, "schema": schema or {"type": "string"}}
+
+    refused = (InvalidRequest, AuthRequired, errors.UpgradeRequired)
+    return {
+        "operationId": "events",
+        "tags": ["events"],
+        "summary": "The stream of changes (WebSocket)",
+        "description": _EVENTS,
+        "x-messages": [ref(kind) for kind in _MESSAGES],
+        "parameters": [
+            query("kind", f"Kinds, separated by commas: {', '.join(KINDS)}. All when left out."),
+            query("team", "Teams, separated by commas: their agents, and what these have to do with."),
+            query("id", "Ids, separated by commas."),
+            query("after", "Resume after this `seq`; with `boot_id`.", {"type": "integer"}),
+            query("boot_id", "The `boot_id` that `after` belongs to."),
+        ],
+        "responses": {"101": {"description": "The stream begins."}}
+        | _problems(tuple((kind.code, kind.status) for kind in refused)),
+    }
+
+
+def _probes() -> dict[str, Any]:
+    def probe(name: str, summary: str, media_type: str, refused: tuple[Refusal, ...] = ()) -> dict[str, Any]:
+        answer = {"description": summary, "content": {media_type: {"schema": {}}}}
+        return {
+            "get": {
+                "operationId": name,
+                "tags": ["probes"],
+                "summary": summary,
+                "security": [],
+                "responses": {"200": answer} | _problems(refused),
+            }
+        }
+
+    not_ready = ((errors.NotReady.code, errors.NotReady.status),)
+    return {
+        "/healthz": probe("healthz", "ctid is alive", "application/json"),
+        "/readyz": probe(
+            "readyz",
+            "Every required link is up and its first snapshot is done",
+            "application/json",
+            not_ready,
+        ),
+        "/metrics": probe("metrics", "Figures for Prometheus", "text/plain"),
+    }

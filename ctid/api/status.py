@@ -1,0 +1,67 @@
+"""The state of ctid itself: its status document, and whether it is ready."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from ctid.api.context import ApiContext
+from ctid.model.entities import Pbx
+from ctid.model.instant import Instant
+from ctid.model.users import User
+from ctid.model.words import LinkState
+
+
+class StatusRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """It has no parameters."""
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """What runs here, since when, and how its links are."""
+
+    version: str
+    site: str
+    boot_id: str
+    """Another one after each start of ctid; `seq` starts anew with it."""
+    started_at: Instant
+    at: Instant
+    seq: int
+    """The number of the last update of the state."""
+    ready: bool
+    missing: tuple[str, ...]
+    """What readiness waits for, in words; empty when `ready`."""
+    pbxs: tuple[Pbx, ...]
+    broker: dict[str, Any] | None
+    """None when no MQTT broker is configured. `connected`, `since`, `reason` (why not), `protocol`; since the
+    start `published` and `dropped`; `outbox` (events on disk), `waiting` (not arrived yet), `degraded`."""
+
+
+async def get_status(context: ApiContext, _user: User, _request: StatusRequest) -> Status:
+    """Tell the status."""
+    store = context.hub.store
+    missing = missing_links(context)
+    return Status(
+        version=context.version,
+        site=context.site,
+        boot_id=context.boot_id,
+        started_at=context.started_at,
+        at=context.now(),
+        seq=store.seq,
+        ready=not missing,
+        missing=missing,
+        pbxs=tuple(sorted(store.pbxs.values(), key=lambda link: link.id)),
+        broker=dict(context.broker_status()) if context.broker_status is not None else None,
+    )
+
+
+def missing_links(context: ApiContext) -> tuple[str, ...]:
+    """What is missing until every required link is up and its first snapshot is done."""
+    missing = []
+    for pbx in sorted(context.required):
+        link = context.hub.store.pbxs.get(pbx)
+        if link is None:
+            missing.append(f"pbx {pbx}: not connected yet")
+        elif link.state is not LinkState.CONNECTED:
+            missing.append(f"pbx {pbx}: the link is down ({link.reason or 'no reason known'})")
+        elif link.synchronized_at is None:
+            missing.append(f"pbx {pbx}: the first snapshot is not done")
+    return tuple(missing)

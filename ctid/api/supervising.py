@@ -1,0 +1,34 @@
+"""Supervision by the API: the requests that come with an id, handed to the service."""
+
+from msgspec import Struct
+
+from ctid.api.context import ApiContext
+from ctid.api.listing import ById
+from ctid.model.entities import Supervision
+from ctid.model.ids import SupervisionId
+from ctid.model.users import User
+from ctid.model.words import Mode
+from ctid.supervision.requests import ChangeRequest, StartRequest
+
+
+class UpdateSupervision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is to hear the supervisor from now on."""
+
+    id: str
+    mode: Mode
+
+
+async def create_supervision(context: ApiContext, user: User, request: StartRequest) -> Supervision:
+    """Start a session."""
+    return await context.supervisions.start(user, request)
+
+
+async def update_supervision(context: ApiContext, user: User, request: UpdateSupervision) -> Supervision:
+    """Change a session."""
+    change = ChangeRequest(mode=request.mode)
+    return await context.supervisions.change(user, SupervisionId(request.id), change)
+
+
+async def delete_supervision(context: ApiContext, user: User, request: ById) -> Supervision:
+    """End a session."""
+    return await context.supervisions.end(user, SupervisionId(request.id))

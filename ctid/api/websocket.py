@@ -1,0 +1,286 @@
+"""The event stream over WebSocket (RFC 6455), which carries operations as well."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+from msgspec import Raw, Struct
+
+from ctid.api.auth import bearer_of_header, bearer_of_subprotocols, chosen_subprotocol
+from ctid.api.context import ApiContext
+from ctid.api.decoding import json_object, query_params, request_of
+from ctid.api.dispatch import Answer, Dispatcher, encoded, refusal
+from ctid.api.errors import MalformedRequest, OperationUnknown, TooManyRequests, UpgradeRequired
+from ctid.api.feed import Feed
+from ctid.api.metrics import RequestCounts
+from ctid.api.operations import OPERATIONS, Operation
+from ctid.api.stream import Audience, HeartbeatMessage, ReplyMessage, ResumedMessage, StreamRequest
+from ctid.hub import SlowSubscriber, Subscription
+from ctid.model.errors import AuthRequired, CtidError
+from ctid.model.users import User
+from ctid.state.changes import Update
+from ctid.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+CLOSE_SLOW = 4408
+"""The close code for a client that did not keep up (RFC 6455 section 7.4.2: private use)."""
+_TOO_SLOW = "too slow: connect again, and read faster or filter more"
+
+CARRIER = "websocket"
+
+
+class OperationMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A client's request; the reply bears the same `id`, and replies come as they are ready."""
+
+    id: int | str
+    operation: str
+    params: dict[str, Any] = {}
+
+
+class Sockets:
+    """All event sockets of the server."""
+
+    def __init__(
+        self, context: ApiContext, dispatcher: Dispatcher, feed: Feed, requests: RequestCounts
+    ) -> None:
+        self.context = context
+        self.dispatcher = dispatcher
+        self.feed = feed
+        self.requests = requests
+        # Operations outlive the socket that asked for them, as they outlive an HTTP connection.
+        self.tasks = TaskOwner()
+        self._open: set[Socket] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one client from its handshake to its end.
+
+        Raises:
+            CtidError: refused before the handshake: the token, the query, or no WebSocket at all.
+        """
+        offered = [
+            protocol.strip()
+            for header in request.headers.getall("Sec-WebSocket-Protocol", ())
+            for protocol in header.split(",")
+        ]
+        user = self._authenticate(request, offered)
+        query = request_of(StreamRequest, query_params(StreamRequest, request.query.items()))
+        wanted = query.filter()
+        chosen = chosen_subprotocol(offered)
+        limits = self.context.limits
+        ws = web.WebSocketResponse(
+            heartbeat=limits.heartbeat_s,
+            timeout=limits.close_s,
+            # Never the offered ones as they are: what matches none is logged, and one is a token.
+            protocols=(chosen,) if chosen else tuple(offered),
+            compress=False,
+            max_msg_size=limits.body_bytes,
+        )
+        if not ws.can_prepare(request).ok:
+            raise UpgradeRequired("ask with `Upgrade: websocket` (RFC 6455 section 4.1)")
+        await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws
+        audience = Audience(user.role, wanted, self.context.hub.store)
+        socket = Socket(self, ws, user, audience, transport)
+        self._open.add(socket)
+        try:
+            await socket.serve(query)
+        finally:
+            self._open.discard(socket)
+        return ws
+
+    def _authenticate(self, request: web.Request, offered: Sequence[str]) -> User:
+        token = bearer_of_header(request.headers.get("Authorization")) or bearer_of_subprotocols(offered)
+        if token is None and "token" in request.query:
+            raise AuthRequired(
+                "a token in an address ends in logs; send it in the Authorization header, or offer the "
+                "subprotocols ctid.v1 and ctid.bearer.<token>"
+            )
+        return self.context.tokens.authenticate(token)
+
+    async def close(self) -> None:
+        """Say goodbye to every client, and end what they asked for."""
+        goodbyes = [socket.close(WSCloseCode.GOING_AWAY, "ctid stops") for socket in list(self._open)]
+        await asyncio.gather(*goodbyes)
+        await self.tasks.close()
+
+
+class Socket:
+    """One client."""
+
+    def __init__(
+        self,
+        sockets: Sockets,
+        ws: web.WebSocketResponse,
+        user: User,
+        audience: Audience,
+        transport: asyncio.Transport,
+    ) -> None:
+        self._sockets = sockets
+        self._context = sockets.context
+        self._ws = ws
+        self._user = user
+        self._audience = audience
+        self._transport = transport
+        self._in_flight = 0
+
+    async def serve(self, query: StreamRequest) -> None:
+        """Tell the updates and carry out operations until either side ends it."""
+        hub = self._context.hub
+        subscription = hub.subscribe(f"websocket/{self._user.name}", self._context.limits.waiting)
+        pump = self._sockets.tasks.spawn(f"websocket/{self._user.name}/pump", self._pump(subscription, query))
+        try:
+            while True:
+                message = await self._ws.receive()
+                if message.type is WSMsgType.TEXT:
+                    await self._received(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    await self._reply(
+                        None, refusal(MalformedRequest("send text messages, each a JSON object"))
+                    )
+                else:
+                    return
+        finally:
+            hub.unsubscribe(subscription)
+            pump.cancel()
+
+    # Outwards -------------------------------------------------------------------------------------
+
+    async def _pump(self, subscription: Subscription, query: StreamRequest) -> None:
+        code, reason = int(WSCloseCode.INTERNAL_ERROR), "ctid failed; see its log"
+        try:
+            await self._begin(subscription, query)
+            await self._follow(subscription)
+        except SlowSubscriber:
+            code, reason = CLOSE_SLOW, _TOO_SLOW
+            log.warning("slow websocket client closed", user=self._user.name)
+        except ConnectionResetError:
+            code, reason = int(WSCloseCode.GOING_AWAY), "the connection is lost"
+        finally:
+            await self.close(code, reason)
+
+    async def _begin(self, subscription: Subscription, query: StreamRequest) -> None:
+        context = self._context
+        if query.after is not None and query.boot_id == context.boot_id and query.after <= subscription.seq:
+            missed = await self._sockets.feed.between(query.after, subscription.seq)
+            if missed is not None:
+                resumed = ResumedMessage(after=query.after, boot_id=context.boot_id, at=context.now())
+                await self._send(encoded(resumed))
+                for update in missed:
+                    await self._tell(update)
+                return
+        snapshot = self._audience.snapshot(
+            subscription.entities, seq=subscription.seq, boot_id=context.boot_id, at=context.now()
+        )
+        await self._send(encoded(snapshot))
+
+    async def _follow(self, subscription: Subscription) -> None:
+        seq = subscription.seq
+        loop = asyncio.get_running_loop()
+        told_at = loop.time()
+        while True:
+            try:
+                async with asyncio.timeout_at(told_at + self._context.limits.heartbeat_s):
+                    update = await subscription.next()
+            except TimeoutError:
+                await self._send(encoded(HeartbeatMessage(seq=seq, at=self._context.now())))
+                told_at = loop.time()
+                continue
+            seq = update.seq
+            if await self._tell(update):
+                told_at = loop.time()
+
+    async def _tell(self, update: Update) -> bool:
+        message = self._audience.told(update)
+        if message is None:
+            return False
+        await self._send(encoded(message))
+        return True
+
+    async def _send(self, document: bytes) -> None:
+        """Send a message; one that is not taken in time closes the socket.
+
+        Nothing here is cancelled while it waits for the client: the connection's one waiter would stay
+        cancelled, and stop whoever waits for it next (aiohttp `BaseProtocol._drain_helper`).
+        """
+        overdue = asyncio.get_running_loop().call_later(self._context.limits.send_s, self._overdue)
+        try:
+            await self._ws.send_frame(document, WSMsgType.TEXT)
+        finally:
+            overdue.cancel()
+
+    def _overdue(self) -> None:
+        log.warning("slow websocket client closed", user=self._user.name)
+        self._sockets.tasks.spawn(f"websocket/{self._user.name}/close", self.close(CLOSE_SLOW, _TOO_SLOW))
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close in good form, or by cutting the connection when the client does not take part; idempotent."""
+        if self._ws.closed:
+            return
+        transport = self._transport
+        cut = asyncio.get_running_loop().call_later(self._context.limits.close_s, transport.abort)
+        try:
+            await self._ws.close(code=code, message=reason.encode())
+        finally:
+            cut.cancel()
+            # What was not taken by now would keep the connection for as long as the client likes.
+            if transport.get_write_buffer_size():
+                transport.abort()
+
+    # Inwards --------------------------------------------------------------------------------------
+
+    async def _received(self, text: str) -> None:
+        ident: int | str | None = None
+        name = "none"
+        try:
+            document = json_object(text)
+            given = document.get("id")
+            if isinstance(given, int | str) and not isinstance(given, bool):
+                ident = given
+            message = request_of(OperationMessage, document)
+            operation = OPERATIONS.get(message.operation)
+            if operation is None:
+                known = ", ".join(OPERATIONS)
+                raise OperationUnknown(
+                    f"there is no operation of this name; there are: {known}", field="operation"
+                )
+            name = operation.name
+            if self._in_flight >= self._context.limits.in_flight:
+                raise TooManyRequests(f"{self._in_flight} operations are under way here; wait for a reply")
+        except CtidError as error:
+            self._sockets.requests.count(CARRIER, name, error.status)
+            await self._reply(ident, refusal(error))
+            return
+        self._in_flight += 1
+        self._sockets.tasks.spawn(
+            f"websocket/{self._user.name}/{operation.name}", self._operate(ident, operation, message.params)
+        )
+
+    async def _operate(self, ident: int | str | None, operation: Operation, params: dict[str, Any]) -> None:
+        try:
+            answer = await self._sockets.dispatcher.dispatch(operation, self._user, params)
+        finally:
+            self._in_flight -= 1
+        self._sockets.requests.count(CARRIER, operation.name, answer.status)
+        await self._reply(ident, answer)
+
+    async def _reply(self, ident: int | str | None, answer: Answer) -> None:
+        body = Raw(answer.body)
+        reply = (
+            ReplyMessage(id=ident, status=answer.status, problem=body)
+            if answer.code
+            else ReplyMessage(id=ident, status=answer.status, result=body)
+        )
+        if self._ws.closed:
+            return
+        try:
+            await self._send(encoded(reply))
+        except ConnectionResetError:
+            log.info("the client left before its reply", user=self._user.name)

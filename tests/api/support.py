@@ -1,0 +1,352 @@
+"""A floor of facts behind a real server on a free port, and clients of it."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import aiohttp
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ctid.api.auth import TokenTable, token_hash
+from ctid.api.context import ApiContext, Limits
+from ctid.api.server import ApiServer
+from ctid.hub import Hub
+from ctid.model.entities import Supervision
+from ctid.model.errors import CtidError, NotFound
+from ctid.model.facts import (
+    DeviceInfo,
+    Fact,
+    Leg,
+    LegChanged,
+    LinkUp,
+    Member,
+    MemberChanged,
+    QueueInfo,
+    Snapshot,
+    SupervisionChanged,
+)
+from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.users import User, UserRole
+from ctid.model.words import DeviceState, LegState, Purpose, SupervisionEnd, SupervisionState
+from ctid.state.profile import AgentProfile, Profiles
+from ctid.state.store import Store
+from ctid.supervision.requests import ChangeRequest, StartRequest
+from ctid.tasks import TaskOwner
+
+PBX = PbxId("lab")
+BOOT = "0123456789abcdef"
+NOW = Instant(1_780_000_000.25)
+CALL = CallId("lab.100.1")
+SESSION = SupervisionId("s1")
+DEADLINE_S = 10.0
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """A token as the configuration would tell it."""
+
+    name: str
+    role: UserRole
+    sha256: str
+    phones: tuple[str, ...] = ()
+
+
+def token_of(role: str) -> str:
+    """The token of a role in these tests."""
+    return f"ctid_test-{role}"
+
+
+TOKENS = TokenTable(
+    Token(name=f"a {role}", role=role, sha256=token_hash(token_of(role)), phones=("2001",))
+    for role in UserRole
+)
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds, for a bounded time."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.001)
+
+
+class ManualClock:
+    """A clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.time = float(NOW)
+
+    def now(self) -> float:
+        """The time it was set to."""
+        return self.time
+
+
+def leg(ident: str, **fields: Any) -> Leg:
+    """A leg of the one call, connected."""
+    known: dict[str, Any] = {
+        "call": "100.1",
+        "created_at": NOW,
+        "incoming": True,
+        "state": LegState.CONNECTED,
+        "conversation": "bridge",
+    }
+    return Leg(id=LegId(ident), **(known | fields))
+
+
+CUSTOMER = leg("100.1", number="0612345678", name="Ada", dialled="7000", queue=QueueId("support"))
+AGENT = leg("100.2", incoming=False, device=DeviceId("PJSIP_1001"), number="1001")
+
+
+def member(agent: str, queue: str = "support", **fields: Any) -> Member:
+    """An idle member of a queue."""
+    return Member(
+        queue=QueueId(queue),
+        agent=AgentId(agent),
+        name=f"Agent {agent}",
+        device=DeviceId(f"PJSIP_{agent}"),
+        device_state=DeviceState.IDLE,
+        **fields,
+    )
+
+
+def session_of(user: str, **fields: Any) -> Supervision:
+    """An active session in the one call."""
+    known: dict[str, Any] = {
+        "id": SESSION,
+        "pbx": PBX,
+        "state": SupervisionState.ACTIVE,
+        "mode": "listen",
+        "since": NOW,
+        "started_at": NOW,
+        "supervisor": user,
+        "phone": "2001",
+        "agent": AgentId("1001"),
+        "call": CALL,
+        "purpose": Purpose.TRAINING,
+    }
+    return Supervision(**(known | fields))
+
+
+class FakeSupervisions:
+    """Sessions that do as they are told at once, or refuse with the error that was set."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.refusal: Exception | None = None
+        self.asked: list[tuple[str, User, Struct | None]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def start(self, user: User, request: StartRequest) -> Supervision:
+        """Start the one session."""
+        self.asked.append(("start", user, request))
+        await self._refuse()
+        started = session_of(user.name, mode=request.mode, note=request.note, purpose=request.purpose)
+        await self._told(started)
+        return started
+
+    async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
+        """Switch the one session."""
+        self.asked.append(("change", user, request))
+        await self._refuse()
+        changed = replace(self._known(ident), mode=request.mode)
+        await self._told(changed)
+        return changed
+
+    async def end(self, user: User, ident: SupervisionId) -> Supervision:
+        """End the one session."""
+        self.asked.append(("end", user, None))
+        await self._refuse()
+        ended = replace(
+            self._known(ident),
+            state=SupervisionState.ENDED,
+            end=SupervisionEnd.RELEASED,
+            ended_at=NOW,
+        )
+        await self._told(ended)
+        return ended
+
+    async def _refuse(self) -> None:
+        await self.gate.wait()
+        if self.refusal is not None:
+            raise self.refusal
+
+    def _known(self, ident: SupervisionId) -> Supervision:
+        session = self._hub.store.supervisions.get(ident)
+        if session is None:
+            raise NotFound("supervision", ident)
+        return session
+
+    async def _told(self, session: Supervision) -> None:
+        before = self._hub.store.seq
+        await self._hub.feed([SupervisionChanged(pbx=PBX, at=NOW, supervision=session)])
+        assert await self._hub.until(lambda: self._hub.store.seq > before, DEADLINE_S)
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """An answer over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The document."""
+        return json.loads(self.text)
+
+
+class Floor:
+    """A hub with one call between customer 0612345678 and agent 1001, and the API before it."""
+
+    def __init__(
+        self, limits: Limits | None = None, required: tuple[str, ...] = ("lab",), listen: str = "127.0.0.1:0"
+    ) -> None:
+        profiles = Profiles(
+            agents={
+                AgentId("1001"): AgentProfile(name="Zoe", team="red"),
+                AgentId("1002"): AgentProfile(name="Yan", team="blue"),
+            }
+        )
+        self.clock = ManualClock()
+        self.hub = Hub(Store(profiles), self.clock)
+        self.supervisions = FakeSupervisions(self.hub)
+        self.broker: dict[str, Any] = {"connected": True, "published": 7, "dropped": 1}
+        self.context = ApiContext(
+            hub=self.hub,
+            supervisions=self.supervisions,
+            tokens=TOKENS,
+            clock=self.clock,
+            version="9.9.9",
+            boot_id=BOOT,
+            site="test",
+            started_at=NOW,
+            broker_status=lambda: self.broker,
+            required=frozenset(PbxId(name) for name in required),
+            listen=listen,
+            limits=limits or Limits(),
+        )
+        self.server = ApiServer(self.context)
+        self._tasks = TaskOwner()
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks.spawn("hub", self.hub.run())
+        await self.server.start()
+        host, port = self.server.address
+        self.url = f"http://{host}:{port}"
+        self._http = aiohttp.ClientSession(self.url, auto_decompress=False)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        assert self._http is not None
+        await self._http.close()
+        await self.server.close()
+        await self._tasks.close()
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """A client without a token."""
+        assert self._http is not None
+        return self._http
+
+    async def feed(self, *facts: Fact) -> None:
+        """Hand in facts and wait for them to be in the state."""
+        await self.hub.feed(facts)
+        assert await self.hub.until(self.hub._facts.empty, DEADLINE_S)
+
+    async def populate(self) -> None:
+        """The link, its snapshot, two queues, four agents, one call."""
+        await self.feed(
+            LinkUp(pbx=PBX, at=NOW, driver="asterisk", version="22"),
+            Snapshot(
+                pbx=PBX,
+                at=NOW,
+                legs=(CUSTOMER, AGENT),
+                members=(
+                    member("1001", serving=LegId("100.1"), in_call=True),
+                    member("1002"),
+                    member("1003", "sales"),
+                    member("1004", "sales", paused=True, reason="lunch"),
+                ),
+                queues=(QueueInfo(id=QueueId("support")), QueueInfo(id=QueueId("sales"))),
+                devices=tuple(
+                    DeviceInfo(id=DeviceId(f"PJSIP_{name}"), state=DeviceState.IDLE)
+                    for name in ("1001", "1002", "2001")
+                ),
+                supervisions=(),
+            ),
+        )
+
+    async def supervise(self) -> None:
+        """Let there be a session in the call."""
+        await self.feed(SupervisionChanged(pbx=PBX, at=NOW, supervision=session_of("a supervisor")))
+
+    async def pause(self, agent: str, reason: str) -> None:
+        """One change of one agent, and of her queue."""
+        await self.feed(
+            MemberChanged(pbx=PBX, at=NOW, member=member(agent, paused=bool(reason), reason=reason))
+        )
+
+    async def renumber(self, number: str) -> None:
+        """One change of the call."""
+        await self.feed(LegChanged(pbx=PBX, at=NOW, leg=replace(CUSTOMER, number=number)))
+
+    async def request(self, method: str, path: str, role: str | None = "supervisor", **options: Any) -> Reply:
+        """Ask over HTTP; `path` is taken as it is written, encoding included."""
+        headers = dict(options.pop("headers", {}))
+        if role is not None:
+            headers.setdefault("Authorization", f"Bearer {token_of(role)}")
+        options.setdefault("allow_redirects", False)
+        async with self.http.request(method, path, headers=headers, **options) as response:
+            return Reply(status=response.status, headers=response.headers, text=await response.text())
+
+    async def get(self, path: str, role: str | None = "supervisor") -> Reply:
+        """GET beneath the API's base."""
+        return await self.request("GET", f"/api/v1{path}", role)
+
+    async def events(self, query: str = "", role: str = "supervisor", **options: Any) -> "Events":
+        """Follow the events."""
+        headers = {"Authorization": f"Bearer {token_of(role)}"}
+        socket = await self.http.ws_connect(f"/api/v1/events{query}", headers=headers, **options)
+        return Events(socket)
+
+
+class Events:
+    """A client of the event stream."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def next(self) -> Any:
+        """The next message but heartbeats."""
+        while True:
+            message = json.loads(await self.socket.receive_str(timeout=DEADLINE_S))
+            if message["type"] != "heartbeat":
+                return message
+
+    async def until(self, kind: str) -> Any:
+        """The next message of a type; the others are skipped."""
+        while True:
+            message = await self.next()
+            if message["type"] == kind:
+                return message
+
+    async def call(self, operation: str, params: Any = None, ident: int | str = 1) -> Any:
+        """Carry out an operation."""
+        request = {"id": ident, "operation": operation}
+        await self.socket.send_json(request | ({"params": params} if params is not None else {}))
+        return await self.until("reply")
+
+    async def ended(self) -> int | None:
+        """Read to the end; the close code."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not self.socket.closed:
+                await self.socket.receive()
+        return self.socket.close_code
+
+
+def raising(error: Exception) -> str:
+    """The code that a refusal is expected to have."""
+    return error.code if isinstance(error, CtidError) else "internal"

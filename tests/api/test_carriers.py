@@ -1,0 +1,113 @@
+"""Every operation gives the same answer whatever carries it."""
+
+from typing import Any
+
+import pytest
+from api.support import CALL, SESSION, Floor
+from openapi_spec_validator import validate
+
+from ctid.api.context import Supervisions
+from ctid.api.operations import OPERATIONS, Operation
+from ctid.model.users import UserRole
+from ctid.supervision.service import SupervisionService
+
+START = {"agent": "1001", "via": {"phone": "2001"}, "purpose": "quality", "note": "hm"}
+
+# Of each operation: good requests, and requests that are refused.
+REQUESTS: dict[str, list[dict[str, Any]]] = {
+    "status.get": [{}, {"shoe": 1}],
+    "agents.list": [{}, {"limit": 1}, {"team": "red", "state": "busy"}, {"limit": 0}, {"state": "?"}],
+    "agents.get": [{"id": "1001"}, {"id": "none"}],
+    "queues.list": [{}, {"limit": 1}, {"cursor": "?"}],
+    "queues.get": [{"id": "support"}, {"id": "none"}],
+    "devices.list": [{}, {"state": "idle"}],
+    "devices.get": [{"id": "PJSIP_1001"}, {"id": "none"}],
+    "calls.list": [{}, {"agent": "1001"}, {"queue": "sales"}],
+    "calls.get": [{"id": CALL}, {"id": "none"}],
+    "supervisions.list": [{}, {"state": "active"}],
+    "supervisions.get": [{"id": SESSION}, {"id": "none"}],
+    "supervisions.create": [START, {}, START | {"mode": "?"}, START | {"via": {"phone": 1}}],
+    "supervisions.update": [
+        {"id": SESSION, "mode": "barge"},
+        {"id": "none", "mode": "barge"},
+        {"id": SESSION, "mode": "?"},
+    ],
+    "supervisions.delete": [{"id": SESSION}, {"id": "none"}],
+}
+
+
+def test_every_operation_is_tried() -> None:
+    """The requests of this file cover the whole table."""
+    assert set(REQUESTS) == set(OPERATIONS)
+
+
+def test_the_service_fits() -> None:
+    """The supervision service is what the API asks for."""
+    fitting: type[Supervisions] = SupervisionService
+    assert fitting is SupervisionService
+
+
+async def over_http(floor: Floor, operation: Operation, role: str, params: dict[str, Any]) -> Any:
+    """Carry a request as HTTP does."""
+    rest = dict(params)
+    path = "/api/v1" + operation.path
+    for name in operation.path_params:
+        path = path.replace(f"{{{name}}}", rest.pop(name))
+    options: dict[str, Any] = {"json": rest} if operation.has_body else {"params": rest}
+    reply = await floor.request(operation.method, path, role, **options)
+    return reply.status, without_time(reply.json)
+
+
+async def over_websocket(floor: Floor, operation: Operation, role: str, params: dict[str, Any]) -> Any:
+    """Carry a request as a WebSocket does."""
+    events = await floor.events(role=role)
+    reply = await events.call(operation.name, params, "mine")
+    await events.socket.close()
+    assert reply["id"] == "mine"
+    assert ("problem" in reply) is (reply["status"] >= 400)
+    return reply["status"], without_time(reply.get("problem", reply.get("result")))
+
+
+def without_time(document: Any) -> Any:
+    """The document without the state's number, which goes on between two requests."""
+    return {key: value for key, value in document.items() if key != "seq"}
+
+
+@pytest.mark.parametrize("role", list(UserRole))
+@pytest.mark.parametrize("name", list(OPERATIONS))
+async def test_same_answer(name: str, role: UserRole) -> None:
+    """HTTP and WebSocket give the same status and document, good or refused, for each role."""
+    operation = OPERATIONS[name]
+    for params in REQUESTS[name]:
+        answers = []
+        for carry in (over_http, over_websocket):
+            async with Floor() as floor:
+                await floor.populate()
+                await floor.supervise()
+                answers.append(await carry(floor, operation, role, params))
+        assert answers[0] == answers[1]
+        status, document = answers[0]
+        promised = {code for code, _ in _refusals(operation)} if status >= 400 else {None}
+        assert document.get("code") in promised
+
+
+def _refusals(operation: Operation) -> tuple[tuple[str, int], ...]:
+    from ctid.api.openapi import refusals  # noqa: PLC0415 - used by one helper
+
+    return refusals(operation)
+
+
+async def test_document_is_valid_and_whole(floor: Floor) -> None:
+    """The OpenAPI document is valid 3.1, needs no token, and holds every operation."""
+    reply = await floor.get("/openapi.json", None)
+    assert reply.status == 200
+    document = reply.json
+    validate(document)
+    told = {
+        described["operationId"]: (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method, described in methods.items()
+    }
+    for operation in OPERATIONS.values():
+        assert told[operation.name] == (operation.method, "/api/v1" + operation.path)
+    assert {"events", "healthz", "readyz", "metrics"} <= set(told)

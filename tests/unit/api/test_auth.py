@@ -1,0 +1,83 @@
+from types import SimpleNamespace
+
+import pytest
+
+from ctid.api.auth import (
+    TokenTable,
+    bearer_of_header,
+    bearer_of_subprotocols,
+    chosen_subprotocol,
+    new_token,
+    token_hash,
+)
+from ctid.model.errors import AuthRequired
+from ctid.model.users import User, UserRole
+
+
+def table(*tokens: str) -> TokenTable:
+    """A table of viewers, each named after her token."""
+    return TokenTable(
+        SimpleNamespace(name=token, role=UserRole.VIEWER, sha256=token_hash(token).upper(), phones=["2001"])
+        for token in tokens
+    )
+
+
+def test_new_tokens_are_long_and_differ() -> None:
+    """A new token bears 256 bits, fits a subprotocol's name, and its hash is the one to configure."""
+    token, digest = new_token()
+    assert token != new_token()[0]
+    assert len(token.removeprefix("ctid_")) == 43
+    assert token.replace("-", "").replace("_", "").isalnum()
+    assert token_hash(token) == digest
+
+
+def test_known_tokens() -> None:
+    """Each token is known as its own user, wherever it stands; the hash's case is no matter."""
+    users = [table("a", "b", "c").authenticate(token) for token in "abc"]
+    assert [user.name for user in users] == ["a", "b", "c"]
+    assert users[0] == User(name="a", role=UserRole.VIEWER, phones=frozenset({"2001"}))
+
+
+@pytest.mark.parametrize("token", [None, "", "d", "\udcff", token_hash("a")])
+def test_unknown_tokens(token: str | None) -> None:
+    """What is no known token, the hash of one included, is refused."""
+    with pytest.raises(AuthRequired):
+        table("a", "b", "c").authenticate(token)
+
+
+def test_an_empty_table_knows_nobody() -> None:
+    """Without tokens in the configuration nobody gets in."""
+    with pytest.raises(AuthRequired):
+        table().authenticate("a")
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        ("Bearer x", "x"),
+        ("bearer  x ", "x"),
+        ("BEARER x", "x"),
+        ("Bearer", None),
+        ("Bearer  ", None),
+        ("Basic x", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_bearer_header(header: str | None, token: str | None) -> None:
+    """The token is what follows the scheme, whose case is no matter."""
+    assert bearer_of_header(header) == token
+
+
+def test_bearer_subprotocol() -> None:
+    """A token among the subprotocols is found; an empty one is none."""
+    assert bearer_of_subprotocols(["ctid.v1", "ctid.bearer.x.y"]) == "x.y"
+    assert bearer_of_subprotocols(["ctid.v1", "ctid.bearer."]) is None
+    assert bearer_of_subprotocols([]) is None
+
+
+def test_chosen_subprotocol() -> None:
+    """The plain one is chosen where it is offered, the bearer's else, and none that is foreign."""
+    assert chosen_subprotocol(["ctid.bearer.x", "ctid.v1"]) == "ctid.v1"
+    assert chosen_subprotocol(["foreign", "ctid.bearer.x"]) == "ctid.bearer.x"
+    assert chosen_subprotocol(["foreign"]) is None
