@@ -129,9 +129,7 @@ class Floor:
     def agent_leaves(self, agent: str, queue: str) -> list[Update]:
         """An agent leaves a queue."""
         self.members.pop((agent, queue), None)
-        return self.tell(
-            MemberRemoved(pbx=self.pbx, at=self.now, queue=QueueId(queue), agent=AgentId(agent))
-        )
+        return self.tell(MemberRemoved(pbx=self.pbx, at=self.now, queue=QueueId(queue), agent=AgentId(agent)))
 
     def agent_pauses(self, agent: str, queue: str, reason: str = "") -> list[Update]:
         """An agent pauses in a queue."""
@@ -243,9 +241,12 @@ class Floor:
                 purpose=Purpose.QUALITY,
             )
         self.sessions[session] = replace(old, **changed)
-        return self.tell(
-            SupervisionChanged(pbx=self.pbx, at=self.now, supervision=self.sessions[session])
-        )
+        return self.tell(SupervisionChanged(pbx=self.pbx, at=self.now, supervision=self.sessions[session]))
+
+    def supervisor_moves(self, session: str, call: str) -> list[Update]:
+        """A session follows to another call."""
+        self.sessions[session] = replace(self.sessions[session], call=self.call_id(call))
+        return self.supervisor(session)
 
     def supervisor_leaves(
         self, session: str, end: SupervisionEnd = SupervisionEnd.SUPERVISOR_HUNG_UP

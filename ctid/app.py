@@ -1,0 +1,278 @@
+"""The composition root: builds the rooms from the configuration, starts them, stops them in reverse order."""
+
+import asyncio
+import errno
+import fcntl
+import os
+import pwd
+import signal
+import socket
+import uuid
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ctid import __version__, link, vitals
+from ctid.api.auth import TokenTable
+from ctid.api.context import ApiContext
+from ctid.api.server import ApiServer
+from ctid.clock import SystemClock
+from ctid.config import Config, HttpConfig, PbxConfig
+from ctid.hub import Hub
+from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, safe_id
+from ctid.model.instant import Instant
+from ctid.ports import Clock, Driver, DriverFactory, SettingsError
+from ctid.publish.mqtt import MqttPublisher
+from ctid.sdnotify import Notifier
+from ctid.state.profile import AgentProfile, Profiles, QueueProfile
+from ctid.state.store import Store
+from ctid.supervision.audit import Audit
+from ctid.supervision.service import Phone, Policy, SupervisionService
+from ctid.tasks import TaskOwner
+from ctid.toml_reader import nearest
+
+log = structlog.get_logger(__name__)
+
+DRIVERS = "ctid.drivers"
+"""The entry-point group in which drivers are found."""
+STOP_S = 5.0
+"""What each room may take to stop, in seconds; systemd kills what is left after its own time."""
+
+
+class CannotStart(Exception):
+    """The machine does not let ctid start: the text says what, and the cure."""
+
+
+class RoomEnded(Exception):
+    """A task that is to run for ever ended without an error; that is a defect."""
+
+
+def find_driver(name: str) -> DriverFactory:
+    """Load the driver of that name.
+
+    Raises:
+        SettingsError: there is none; the text names those there are.
+    """
+    found = {entry.name: entry for entry in entry_points(group=DRIVERS)}
+    if name not in found:
+        raise SettingsError("driver", f"there is no driver {name!r} installed; {nearest(name, found)}")
+    factory: DriverFactory = found[name].load()
+    return factory
+
+
+def make_driver(pbx: PbxConfig) -> Driver:
+    """Build the driver of a PBX; does no I/O.
+
+    Raises:
+        SettingsError: there is no such driver, or it does not accept its settings.
+    """
+    return find_driver(pbx.driver)(PbxId(pbx.id), pbx.settings)
+
+
+def profiles(config: Config) -> Profiles:
+    """What the state needs to know of people, queues and phones."""
+    return Profiles(
+        agents={AgentId(agent.id): AgentProfile(name=agent.name, team=agent.team) for agent in config.agents},
+        queues={
+            QueueId(queue.id): QueueProfile(name=queue.name, wrapup_s=queue.wrapup_s)
+            for queue in config.queues
+        },
+        phones=frozenset(device for phone in config.phones for device in _devices(phone.address)),
+    )
+
+
+def _devices(address: str) -> Iterator[DeviceId]:
+    """The ids under which a driver may know the phone at an address: with its technology, and without."""
+    yield DeviceId(safe_id(address))
+    yield DeviceId(safe_id(address.partition("/")[2] or address))
+
+
+@contextmanager
+def state_directory(path: Path) -> Iterator[None]:
+    """Make the state directory if need be, closed to others, and hold it for this daemon alone.
+
+    Two daemons with one configuration would take the broker's connection from each other, so the second
+    one must notice before it does anything.
+
+    Raises:
+        CannotStart: it cannot be written, or another ctid holds it.
+    """
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        cure = f"make it writable for the user {_user()}, or set state_directory"
+        raise CannotStart(f"the state directory {path} cannot be used ({error.strerror}); {cure}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            cure = "end that one, or set another state_directory and site"
+            raise CannotStart(f"another ctid runs with the state directory {path}; {cure}") from error
+        yield
+    finally:
+        os.close(lock)
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+async def run(config: Config, *, clock: Clock | None = None, notifier: Notifier | None = None) -> None:
+    """Run the daemon until SIGTERM or SIGINT, then stop the rooms in reverse order.
+
+    Raises:
+        CannotStart: the machine does not let it start: a taken port, a state directory it may not write.
+        SettingsError: a driver does not accept its settings.
+        Exception: a task died of it; it has been logged, and every room has been stopped.
+    """
+    rooms = _Rooms(config, clock or SystemClock(), [make_driver(pbx) for pbx in config.pbx])
+    notifier = notifier or Notifier()
+    until = asyncio.timeout(None)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(state_directory(config.state_directory))
+        stack.callback(log.info, "stopped")
+        try:
+            async with until:
+                stack.enter_context(_on_signals(until))
+                await rooms.start(stack, notifier)
+                await rooms.tasks.wait_failed()
+        except TimeoutError:
+            if not until.expired():
+                raise
+        finally:
+            notifier.send(STOPPING="1", STATUS="stopping")
+
+
+@contextmanager
+def _on_signals(until: asyncio.Timeout) -> Iterator[None]:
+    """Let SIGTERM and SIGINT end a timeout scope; within it a second one changes nothing."""
+    loop = asyncio.get_running_loop()
+
+    def end(name: str) -> None:
+        log.info("stopping", signal=name)
+        if not until.expired():
+            until.reschedule(loop.time())
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, end, number.name)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+class _Rooms:
+    """Everything that runs. Construction does no I/O; each room stops when the stack unwinds."""
+
+    def __init__(self, config: Config, clock: Clock, drivers: Sequence[Driver]) -> None:
+        self._config = config
+        self._clock = clock
+        self._drivers = drivers
+        self.tasks = TaskOwner()
+        self.hub = Hub(Store(profiles(config)), clock)
+        self.boot_id = uuid.uuid4().hex
+
+    async def start(self, stack: AsyncExitStack, notifier: Notifier) -> None:
+        """Start the rooms in their order; raises `CannotStart`."""
+        config, hub = self._config, self.hub
+        required = [PbxId(pbx.id) for pbx in config.pbx if pbx.required]
+        started_at = Instant(self._clock.now())
+        _probe(config.http)
+        log.info("starting", version=__version__, boot_id=self.boot_id, site=config.site)
+        self._spawn(stack, "hub", hub.run)
+        for driver in self._drivers:
+            self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
+        supervisions = self._supervisions()
+        self._spawn(stack, "supervision", supervisions.run)
+        publisher = None
+        if config.mqtt is not None:
+            publisher = MqttPublisher(
+                hub, config.mqtt, config.site, self.boot_id, config.state_directory, self._clock
+            )
+            self._spawn(stack, "publisher", publisher.run)
+        server = ApiServer(
+            ApiContext(
+                hub=hub,
+                supervisions=supervisions,
+                tokens=TokenTable(config.tokens),
+                clock=self._clock,
+                version=__version__,
+                boot_id=self.boot_id,
+                site=config.site,
+                started_at=started_at,
+                broker_status=None if publisher is None else publisher.status,
+                required=frozenset(required),
+                listen=config.http.listen,
+            )
+        )
+        stack.push_async_callback(server.close)
+        with _listening(config.http):
+            await server.start()
+        self._spawn(stack, "api", server.wait_failed)
+        now = asyncio.get_running_loop().time
+        pbxs = [PbxId(pbx.id) for pbx in config.pbx]
+        watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
+        self._spawn(stack, "vitals", watch)
+
+    def _supervisions(self) -> SupervisionService:
+        config, rules = self._config, self._config.supervision
+        phones = {phone.name: Phone(pbx=PbxId(phone.pbx), address=phone.address) for phone in config.phones}
+        policy = Policy(
+            ring_s=rules.ring_s,
+            phone_keys=rules.phone_keys,
+            phone_keys_roles=frozenset(rules.phone_keys_roles),
+        )
+        return SupervisionService(self.hub, phones, policy, Audit(config.state_directory), self._clock)
+
+    def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))
+
+
+def _probe(http: HttpConfig) -> None:
+    """See that the port is free before anything else is begun; raises `CannotStart`."""
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    with _listening(http), socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((http.host, http.port))
+        sock.listen(1)
+
+
+@contextmanager
+def _listening(http: HttpConfig) -> Iterator[None]:
+    """Tell an address that cannot be listened on as `CannotStart`, with the cure."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            cure = f"`ss -ltnp 'sport = :{http.port}'` names the owner; or set http.listen"
+            raise CannotStart(f"another program listens on {http.listen}; {cure}") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotStart(f"cannot listen on {http.listen} ({reason}); set http.listen") from error
+
+
+async def _for_ever(name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await room()
+    raise RoomEnded(f"the task {name!r} ended, which it never should")
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end, within bounds; what it dies of while stopping is raised."""
+    if task.done():
+        return
+    task.cancel()
+    await asyncio.wait({task}, timeout=STOP_S)
+    if not task.done():
+        log.error("task does not stop", task=task.get_name(), waited_s=STOP_S)
+    elif not task.cancelled():
+        task.result()

@@ -1,0 +1,198 @@
+"""The command `ctid`."""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from ctid.cli import lists, local, supervise, watch
+from ctid.cli.client import DEFAULT_URL, Client, Problem, Unreachable
+from ctid.cli.exits import HELP, Exit
+from ctid.cli.output import Output
+from ctid.config import DEFAULT_PATH
+from ctid.logs import configure
+from ctid.model.words import CallState, Mode, Purpose
+
+log = structlog.get_logger(__name__)
+
+_Remote = Callable[[Client, Output, argparse.Namespace], Awaitable[Exit]]
+_Local = Callable[[Output, argparse.Namespace], Exit]
+
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
+_DESCRIPTION = "Live call-centre state and supervision, next to a PBX."
+_ENVIRONMENT = f"""environment:
+  CTID_URL    where ctid listens (default {DEFAULT_URL}); --url goes before it
+  CTID_TOKEN  your token; --token-file goes before it"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code, of `ctid.cli.exits.Exit`."""
+    arguments = _parser().parse_args(argv)
+    configure("error", "console")
+    output = Output(as_json=getattr(arguments, "json", False))
+    try:
+        return _command(output, arguments)
+    except Problem as problem:
+        output.fail(problem.document, f"{problem} [{problem.code}]")
+        return Exit.AUTH if problem.status in (401, 403) else Exit.REFUSED
+    except Unreachable as error:
+        output.fail({"code": "unreachable", "detail": str(error)}, str(error))
+        return Exit.UNREACHABLE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough, as `head` does; Python must not flush into it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except Exception:
+        # The process's edge: a defect is told with its traceback, and by the exit code that says so.
+        log.critical("a defect ends ctid", exc_info=True)
+        return Exit.INTERNAL
+
+
+def _command(output: Output, arguments: argparse.Namespace) -> Exit:
+    at_home: _Local | None = getattr(arguments, "local", None)
+    if at_home is not None:
+        return at_home(output, arguments)
+    remote: _Remote = arguments.remote
+    token, problem = _token(arguments)
+    if problem:
+        output.fail({"code": "usage", "detail": problem}, problem)
+        return Exit.USAGE
+    return asyncio.run(_remotely(remote, token, output, arguments))
+
+
+async def _remotely(
+    remote: _Remote, token: str | None, output: Output, arguments: argparse.Namespace
+) -> Exit:
+    url = getattr(arguments, "url", None) or os.environ.get("CTID_URL") or DEFAULT_URL
+    async with Client(url, token) as client:
+        return await remote(client, output, arguments)
+
+
+def _token(arguments: argparse.Namespace) -> tuple[str | None, str]:
+    """The token, or what is wrong with where it should be. Never an argument: others see those in `ps`."""
+    file = getattr(arguments, "token_file", None)
+    source = f"the token file {file}" if file else "CTID_TOKEN"
+    try:
+        token = Path(file).read_text("utf-8").strip() if file else os.environ.get("CTID_TOKEN", "").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        return None, f"{source} cannot be read: {error}"
+    if token and not _HEADER_SAFE.fullmatch(token):
+        return None, f"{source} holds no token: it has blanks or characters that no token has"
+    return token or None, ""
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _common()
+    parser = argparse.ArgumentParser(
+        prog="ctid",
+        description=_DESCRIPTION,
+        epilog=f"{_ENVIRONMENT}\n\n{HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    def add(name: str, summary: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[common],
+        )
+
+    for name, summary, at_home in (
+        ("run", "run the daemon in the foreground", local.run_daemon),
+        ("check-config", "check a configuration file and tell every mistake", local.check_config),
+    ):
+        command = add(name, summary)
+        command.add_argument(
+            "--config", metavar="PATH", default=str(DEFAULT_PATH), help="default: %(default)s"
+        )
+        command.set_defaults(local=at_home)
+    add("status", "what runs, and how its links are").set_defaults(remote=lists.status)
+    _add_lists(add)
+    _add_supervision(add)
+    command = add("watch", "the floor, live; Ctrl-C ends it")
+    command.add_argument("--once", action="store_true", help="print a single picture and end")
+    command.set_defaults(remote=watch.watch)
+    command = add("token", "make a token, and what of it goes into the configuration")
+    command.add_argument("name", metavar="NAME", type=_toml_text, help="whose token it is")
+    command.add_argument("--role", choices=local.ROLES, default="viewer", help="default: %(default)s")
+    command.add_argument(
+        "--phone",
+        metavar="NAME",
+        type=_toml_text,
+        action="append",
+        help="a [[phone]] she may use; repeatable",
+    )
+    command.set_defaults(local=local.token)
+    add("version", "the version").set_defaults(local=local.version)
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    """Options that stand before the command or after it; no default, so that neither hides the other."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", action="store_true", help="print JSON, mistakes too (on standard error)")
+    common.add_argument("--url", metavar="URL", help="where ctid listens")
+    common.add_argument("--token-file", metavar="PATH", help="a file that holds your token")
+    return common
+
+
+def _add_lists(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    command = add("agents", "the agents and what each is doing")
+    command.add_argument(
+        "--state", choices=lists.AGENT_STATES, metavar="STATE", help=", ".join(lists.AGENT_STATES)
+    )
+    command.add_argument("--team", metavar="TEAM", help="of one team")
+    command.add_argument("--queue", metavar="QUEUE", help="members of one queue")
+    command.set_defaults(remote=lists.agents)
+    add("queues", "the queues, who waits and how the members stand").set_defaults(remote=lists.queues)
+    command = add("calls", "the live calls")
+    states = [str(state) for state in CallState]
+    command.add_argument("--state", choices=states, metavar="STATE", help=", ".join(states))
+    command.add_argument("--queue", metavar="QUEUE", help="of one queue")
+    command.set_defaults(remote=lists.calls)
+    add("supervisions", "the supervision sessions that go on").set_defaults(remote=lists.supervisions)
+
+
+def _add_supervision(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    modes = [str(mode) for mode in Mode]
+    command = add("supervise", "step into a call; in a terminal, keys switch the mode")
+    command.add_argument("target", metavar="AGENT_OR_CALL", help="an agent's id, or a call's")
+    command.add_argument(
+        "--mode", choices=modes, default="listen", help="who hears you; default: %(default)s"
+    )
+    command.add_argument("--phone", metavar="NAME", required=True, help="which of your phones rings")
+    command.add_argument(
+        "--purpose",
+        choices=[str(purpose) for purpose in Purpose],
+        required=True,
+        help="why; it goes into the audit log",
+    )
+    command.add_argument("--note", default="", help="for the audit log, at most 200 characters")
+    command.add_argument("--detach", action="store_true", help="return as soon as you are in the call")
+    command.set_defaults(remote=supervise.supervise)
+    command = add("switch", "change who hears you, live")
+    command.add_argument("session", metavar="SESSION", help="as `ctid supervisions` lists it")
+    command.add_argument("mode", choices=modes, metavar="MODE", help=", ".join(modes))
+    command.set_defaults(remote=supervise.switch)
+    command = add("leave", "leave a call that you supervise; the call goes on")
+    command.add_argument("session", metavar="SESSION", help="as `ctid supervisions` lists it")
+    command.set_defaults(remote=supervise.leave)
+
+
+def _toml_text(text: str) -> str:
+    """Text that stands in a TOML string as it is."""
+    if not text or not text.isprintable() or {'"', "\\"} & set(text):
+        raise argparse.ArgumentTypeError("use printable characters, without quotes and backslashes")
+    return text

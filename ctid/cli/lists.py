@@ -1,0 +1,134 @@
+"""`ctid status`, `agents`, `queues`, `calls`, `supervisions`: the state as tables."""
+
+import argparse
+import time
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ctid.cli import floor, words
+from ctid.cli.client import Client, as_entity
+from ctid.cli.exits import Exit
+from ctid.cli.output import Output, table
+from ctid.model.entities import Agent, Call, Pbx, Queue, Supervision
+from ctid.model.instant import from_rfc3339
+from ctid.model.words import AgentState
+
+
+async def status(client: Client, output: Output, _arguments: argparse.Namespace) -> Exit:
+    """Tell what runs, and how its links are."""
+    document = await client.get("/status")
+    output.answer(document, _status(document))
+    return Exit.OK
+
+
+def _status(document: dict[str, Any]) -> RenderableType:
+    at = from_rfc3339(document["at"])
+    links = [as_entity(Pbx, link) for link in document["pbxs"]]
+    up = words.span(at - from_rfc3339(document["started_at"]))
+    lines = [Text(f"ctid {document['version']}, site {document['site']}, up {up}")]
+    for link in links:
+        line = Text("pbx ").append_text(floor.link_line(link, at))
+        lines.append(line.append(f"  {link.driver} {link.version}"))
+    lines.append(_broker(document.get("broker")))
+    ready = Text("ready", style="green") if document["ready"] else Text("NOT READY: ", style="bold red")
+    lines.append(ready.append("; ".join(document["missing"])))
+    return Group(*lines)
+
+
+def _broker(broker: dict[str, Any] | None) -> Text:
+    if broker is None:
+        return Text("broker none configured")
+    line = Text("broker ").append(
+        "● connected" if broker.get("connected") else "! DOWN",
+        style="green" if broker.get("connected") else "bold red",
+    )
+    figures = ", ".join(
+        f"{name} {value}" for name, value in broker.items() if name != "connected" and value not in (None, "")
+    )
+    return line.append(f"  {figures}")
+
+
+async def agents(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
+    """List the agents."""
+    filters = {name: value for name in ("state", "team", "queue") if (value := getattr(arguments, name))}
+    items, seq = await client.items("/agents", **filters)
+    now = time.time()
+    rows = []
+    for item in items:
+        agent = as_entity(Agent, item)
+        rows.append(
+            (
+                words.peer(agent.id),
+                words.peer(agent.name),
+                words.peer(agent.team),
+                words.agent_state(agent),
+                words.span(now - agent.since),
+                words.peer(agent.call or ""),
+                words.memberships(agent.queues),
+            )
+        )
+    columns = ("AGENT", "NAME", "TEAM", "STATE", ">SINCE", "CALL", "QUEUES")
+    output.answer({"items": items, "seq": seq}, table(columns, rows) if rows else _none("agents"))
+    return Exit.OK
+
+
+async def queues(client: Client, output: Output, _arguments: argparse.Namespace) -> Exit:
+    """List the queues, who waits and how the members stand."""
+    items, seq = await client.items("/queues")
+    now = time.time()
+    shown = [as_entity(Queue, item) for item in items]
+    columns = [
+        "QUEUE",
+        ">WAITING",
+        ">LONGEST",
+        *(f">{words.count_word(state).upper()}" for state in floor.COUNTED),
+    ]
+    rows = [floor.queue_row(queue, now) for queue in shown]
+    output.answer({"items": items, "seq": seq}, table(columns, rows) if rows else _none("queues"))
+    return Exit.OK
+
+
+async def calls(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
+    """List the live calls."""
+    filters = {name: value for name in ("state", "queue") if (value := getattr(arguments, name))}
+    items, seq = await client.items("/calls", **filters)
+    now = time.time()
+    rows = []
+    for item in items:
+        call = as_entity(Call, item)
+        rows.append(
+            (
+                words.peer(call.id),
+                words.call_state(call),
+                words.span(now - call.since),
+                words.peer(call.queue or ""),
+                words.customer(call),
+                words.peer(words.agent_of(call)),
+                str(call.direction),
+                f"by {len(call.supervisions)}" if call.supervisions else "",
+            )
+        )
+    columns = ("CALL", "STATE", ">SINCE", "QUEUE", "CUSTOMER", "AGENT", "DIRECTION", "SUPERVISED")
+    output.answer({"items": items, "seq": seq}, table(columns, rows) if rows else _none("calls"))
+    return Exit.OK
+
+
+async def supervisions(client: Client, output: Output, _arguments: argparse.Namespace) -> Exit:
+    """List the sessions that go on."""
+    items, seq = await client.items("/supervisions")
+    now = time.time()
+    rows = [floor.supervision_row(as_entity(Supervision, item), now) for item in items]
+    output.answer(
+        {"items": items, "seq": seq},
+        table(floor.SUPERVISION_COLUMNS, rows) if rows else _none("supervisions"),
+    )
+    return Exit.OK
+
+
+def _none(what: str) -> Text:
+    return Text(f"no {what}", style="dim")
+
+
+AGENT_STATES = tuple(str(state) for state in AgentState)

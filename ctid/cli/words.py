@@ -1,0 +1,110 @@
+"""How entities read in a terminal: words, a sign and a colour; the colour never says it alone. Pure."""
+
+from rich.text import Text
+
+from ctid.logs import clean
+from ctid.model.entities import Agent, Call, Membership, Party, Queue
+from ctid.model.words import AgentState, CallState, LinkState, Mode, Role
+
+_AGENT = {
+    AgentState.READY: ("○", "ready", "green"),
+    AgentState.OFFERED: ("◔", "ringing", "bold yellow"),
+    AgentState.BUSY: ("●", "on a call", "cyan"),
+    AgentState.BUSY_OTHER: ("◆", "other call", "magenta"),
+    AgentState.WORKING_AFTER_CALL: ("◑", "after call", "blue"),
+    AgentState.NOT_READY: ("‖", "paused", "yellow"),
+    AgentState.LOGGED_OUT: ("·", "logged out", "dim"),
+    AgentState.UNKNOWN: ("?", "unknown", "red"),
+}
+_CALL = {
+    CallState.INITIATED: ("·", "dialling", "dim"),
+    CallState.QUEUED: ("…", "waiting", "yellow"),
+    CallState.ALERTING: ("◔", "ringing", "bold yellow"),
+    CallState.CONNECTED: ("●", "connected", "cyan"),
+    CallState.HELD: ("‖", "held", "magenta"),
+    CallState.ENDED: ("-", "ended", "dim"),
+}
+_MODES = {
+    Mode.LISTEN: "listens",
+    Mode.WHISPER: "whispers",
+    Mode.BARGE: "barges in",
+    Mode.TAKEOVER: "took over",
+}
+
+
+def peer(text: str) -> Text:
+    """Text that came from a PBX: no control character of it reaches the terminal, and no markup is read."""
+    return Text(clean(text))
+
+
+def agent_state(agent: Agent) -> Text:
+    """An agent's state, and the reason of a pause."""
+    sign, word, style = _AGENT[agent.state]
+    if agent.reason == "device_unavailable":
+        word = "phone away"
+    elif agent.reason:
+        word = f"{word}: {clean(agent.reason)}"
+    return _stale(Text(f"{sign} {word}", style=style), stale=agent.stale)
+
+
+def call_state(call: Call) -> Text:
+    """A call's state."""
+    sign, word, style = _CALL[call.state]
+    return _stale(Text(f"{sign} {word}", style=style), stale=call.stale)
+
+
+def count_word(state: AgentState) -> str:
+    """The word for members in that state, as a column or in a sum."""
+    return _AGENT[state][1]
+
+
+def link_state(state: LinkState) -> Text:
+    """The link to a PBX."""
+    if state is LinkState.CONNECTED:
+        return Text("● connected", style="green")
+    return Text("! DOWN", style="bold red")
+
+
+def mode_word(mode: Mode) -> str:
+    """What a supervisor does in that mode."""
+    return _MODES[mode]
+
+
+def _stale(text: Text, *, stale: bool) -> Text:
+    return text.append(" (stale)", style="bold red") if stale else text
+
+
+def span(seconds: float) -> str:
+    """A length of time: `0:07`, `12:40`, `3:05:00`; never below 0, for two machines' clocks may differ."""
+    whole = max(int(seconds), 0)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def customer(call: Call) -> Text:
+    """Who is on the line: the number, and the name where there is one."""
+    party = _of_role(call, Role.CUSTOMER) or (call.parties[0] if call.parties else None)
+    if party is None:
+        return Text("")
+    return peer(f"{party.number} {party.name}".strip() or "anonymous")
+
+
+def agent_of(call: Call) -> str:
+    """The id of the agent in a call; empty when there is none."""
+    party = _of_role(call, Role.AGENT)
+    return (party.agent or party.number) if party else ""
+
+
+def _of_role(call: Call, role: Role) -> Party | None:
+    return next((party for party in call.parties if party.role is role), None)
+
+
+def longest_wait(queue: Queue, now: float) -> str:
+    """How long the caller who waits longest has been waiting; empty when nobody does."""
+    return span(now - min(waiting.since for waiting in queue.waiting)) if queue.waiting else ""
+
+
+def memberships(queues: tuple[Membership, ...]) -> str:
+    """An agent's queues; one in which she is paused alone is marked."""
+    return " ".join(f"{clean(member.queue)}{'‖' if member.paused else ''}" for member in queues)

@@ -1,0 +1,152 @@
+"""What the types of the configuration cannot say: ranges, references, names that stand once. Pure."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ctid.config_schema import Config
+from ctid.model.ids import safe_id
+from ctid.toml_reader import Mistake, nearest
+
+if TYPE_CHECKING:
+    from ctid.toml_lines import Path as KeyPath
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST_RING_S = 120.0
+_LONGEST_WRAPUP_S = 3600.0
+_UNIQUE = (
+    ("pbx", "id"),
+    ("token", "name"),
+    ("token", "sha256"),
+    ("phone", "name"),
+    ("agent", "id"),
+    ("queue", "id"),
+)
+
+
+def check_unique(document: Mapping[str, Any], mistakes: list[Mistake]) -> None:
+    """Names that must stand once; judged on the plain document, so that no other mistake hides these."""
+    for array, key in _UNIQUE:
+        tables = document.get(array)
+        seen: dict[str, int] = {}
+        for index, table in enumerate(tables if isinstance(tables, list) else ()):
+            value = table.get(key) if isinstance(table, dict) else None
+            if not isinstance(value, str):
+                continue
+            if value in seen:
+                first = f"{array}[{seen[value]}]"
+                problem = f"is a second {array} with the {key} {value!r} (the first is {first})"
+                cure = "give it another, or take one away"
+                mistakes.append(Mistake(path=(array, index, key), problem=problem, cure=cure))
+            seen.setdefault(value, index)
+
+
+def check_values(config: Config, mistakes: list[Mistake]) -> None:
+    """Everything that can only be judged once the whole document has its types."""
+    mistakes += [*_names(config), *_ranges(config), *_tokens(config), *_addresses(config)]
+    mistakes += [*_listener(config), *_references(config)]
+
+
+def _names(config: Config) -> Iterator[Mistake]:
+    topics: list[tuple[KeyPath, str]] = [(("site",), config.site)]
+    topics += [(("pbx", index, "id"), pbx.id) for index, pbx in enumerate(config.pbx)]
+    topics += [(("mqtt", "base"), level) for level in (config.mqtt.base.split("/") if config.mqtt else ())]
+    for path, name in topics:
+        if not name or safe_id(name) != name:
+            cure = "use letters, digits and _ . @ : = ~ - only"
+            yield Mistake(path=path, problem=f"{name!r} does not fit into a topic", cure=cure)
+
+
+def _ranges(config: Config) -> Iterator[Mistake]:
+    seconds: list[tuple[KeyPath, float, float, float]] = [
+        (("queue", index, "wrapup_s"), queue.wrapup_s, 0, _LONGEST_WRAPUP_S)
+        for index, queue in enumerate(config.queues)
+    ]
+    seconds.append((("supervision", "ring_s"), config.supervision.ring_s, 1, _LONGEST_RING_S))
+    for path, value, least, most in seconds:
+        if not least <= value <= most:
+            cure = f"seconds, {least:g} to {most:g}"
+            yield Mistake(path=path, problem=f"{value:g} is out of range", cure=cure)
+
+
+def _tokens(config: Config) -> Iterator[Mistake]:
+    for index, token in enumerate(config.tokens):
+        if not _SHA256.fullmatch(token.sha256):
+            problem = f"must be 64 hex digits in lower case, and is {len(token.sha256)} characters long"
+            cure = "`ctid token` makes a token and its hash"
+            yield Mistake(path=("token", index, "sha256"), problem=problem, cure=cure)
+
+
+def _addresses(config: Config) -> Iterator[Mistake]:
+    if not config.pbx:
+        yield Mistake(path=("pbx",), problem="there is no PBX", cure="add a [[pbx]] table")
+    for index, phone in enumerate(config.phones):
+        if not phone.address or not phone.address.isprintable():
+            path = ("phone", index, "address")
+            yield Mistake(path=path, problem="must be what the PBX dials", cure='such as "PJSIP/2001"')
+    if not config.state_directory.is_absolute():
+        problem = f"{str(config.state_directory)!r} is not absolute"
+        yield Mistake(path=("state_directory",), problem=problem, cure="begin it with /")
+    if config.mqtt and not _is_broker(config.mqtt.url):
+        cure = 'such as "mqtt://127.0.0.1:1883" or "mqtts://broker:8883"; the user name has a key of its own'
+        yield Mistake(path=("mqtt", "url"), problem=f"{config.mqtt.url!r} names no broker", cure=cure)
+
+
+def _is_broker(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("mqtt", "mqtts")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not parts.username
+        )
+    except ValueError:
+        return False
+
+
+def _listener(config: Config) -> Iterator[Mistake]:
+    path, listen = ("http", "listen"), config.http.listen
+    port = listen.rpartition(":")[2]
+    if not config.http.host or not (port.isascii() and port.isdigit() and int(port) < 2**16):
+        cure = 'such as "127.0.0.1:8080" or "[::1]:8080"'
+        yield Mistake(path=path, problem=f"{listen!r} is no address and port", cure=cure)
+        return
+    if is_loopback(config.http.host):
+        return
+    if not config.http.allow_remote:
+        problem = f"{listen} can be reached from other machines, without TLS"
+        cure = "listen on 127.0.0.1 and put a TLS proxy before it, or set http.allow_remote = true"
+        yield Mistake(path=path, problem=problem, cure=cure)
+    for index, token in enumerate(config.tokens):
+        if token.lab:
+            problem = (
+                f"{token.name!r} is a token of the lab, known to everybody, and {listen} is not the loopback"
+            )
+            cure = "make tokens of your own: `ctid token`"
+            yield Mistake(path=("token", index, "lab"), problem=problem, cure=cure)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or the name `localhost`, can only be reached from this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _references(config: Config) -> Iterator[Mistake]:
+    pbxs, phones = [pbx.id for pbx in config.pbx], [phone.name for phone in config.phones]
+    wanted: list[tuple[KeyPath, str, list[str], str]] = [
+        (("phone", index, "pbx"), phone.pbx, pbxs, "[[pbx]]") for index, phone in enumerate(config.phones)
+    ]
+    wanted += [
+        (("token", index, "phones", number), name, phones, "[[phone]]")
+        for index, token in enumerate(config.tokens)
+        for number, name in enumerate(token.phones)
+    ]
+    for path, name, known, kind in wanted:
+        if name not in known:
+            yield Mistake(path=path, problem=f"there is no {kind} {name!r}", cure=nearest(name, known))

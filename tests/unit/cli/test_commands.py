@@ -1,0 +1,271 @@
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ctid import __version__
+from ctid.api.auth import token_hash
+from ctid.cli import lists, main
+from ctid.cli.exits import WORDS, Exit
+from ctid.config import load
+
+from .conftest import AGENT, CALL, PBX, QUEUE, SESSION, SNAPSHOT, STATUS, FakeCtid, Run, problem
+
+RunJson = Callable[..., tuple[int, Any]]
+
+
+def page(*items: Any, after: str | None = None) -> tuple[int, dict[str, Any]]:
+    """A page of a list."""
+    return 200, {"items": list(items), "next": after, "seq": 7}
+
+
+def test_status(server: FakeCtid, run: Run, run_json: RunJson) -> None:
+    """`status` tells version, links and broker; with --json it is the document itself."""
+    server.answers["GET /status"] = (200, STATUS)
+    code, out, _ = run("status")
+    assert code == Exit.OK
+    assert "ctid 0.1.0, site lab, up 1:00:00" in out
+    assert "pbx main: ● connected" in out
+    assert "broker ● connected  published 12" in out
+    assert out.rstrip().endswith("ready")
+    assert run_json("status") == (0, STATUS)
+    assert server.headers[0]["Authorization"] == "Bearer t0ken"
+
+
+def test_status_in_trouble(server: FakeCtid, run: Run) -> None:
+    """`status` says in words what is missing, and that there is no broker."""
+    down = {**PBX, "state": "down", "reason": "connection refused"}
+    server.answers["GET /status"] = (
+        200,
+        {**STATUS, "ready": False, "missing": ["pbx main: the link is down"], "pbxs": [down], "broker": None},
+    )
+    _, out, _ = run("status")
+    assert "! DOWN" in out
+    assert "(connection refused)" in out
+    assert "broker none configured" in out
+    assert "NOT READY: pbx main: the link is down" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "item", "shown"),
+    [
+        ("agents", AGENT, ["1001", "Alice", "blue", "on a call", "main.1", "support"]),
+        ("queues", QUEUE, ["Support", "1"]),
+        ("calls", CALL, ["main.1", "connected", "support", "0612 Zoé", "1001", "inbound", "by 1"]),
+        ("supervisions", SESSION, ["s1", "anna", "listen", "2001", "quality"]),
+    ],
+)
+def test_list(
+    server: FakeCtid, run: Run, run_json: RunJson, command: str, item: Any, shown: list[str]
+) -> None:
+    """A list is a table with a head; with --json it is the items as they came; an empty one says so."""
+    server.answers[f"GET /{command}"] = page(item)
+    code, out, _ = run(command)
+    assert code == Exit.OK
+    assert [text for text in shown if text not in out] == []
+    assert run_json(command) == (0, {"items": [item], "seq": 7})
+    server.answers[f"GET /{command}"] = page()
+    assert run(command)[1].strip() == f"no {command}"
+
+
+def test_pages(server: FakeCtid, run_json: RunJson) -> None:
+    """A list is read to its last page."""
+    server.answers["GET /agents?limit=500"] = page(AGENT, after="c+1")
+    server.answers["GET /agents?limit=500&cursor=c"] = page({**AGENT, "id": "1002"})
+    _, document = run_json("agents")
+    assert [item["id"] for item in document["items"]] == ["1001", "1002"]
+    assert server.asked[1][1] == "/agents?limit=500&cursor=c%2B1"
+
+
+def test_filters(server: FakeCtid, run: Run) -> None:
+    """Filters go to ctid, which does the filtering."""
+    server.answers["GET /agents"] = page()
+    run("agents", "--state", "ready", "--team", "blue & co")
+    assert server.asked[0][1] == "/agents?limit=500&state=ready&team=blue+%26+co"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (problem(401, "auth.required", "no token"), Exit.AUTH),
+        (problem(403, "auth.forbidden", "not yours"), Exit.AUTH),
+        (problem(409, "supervision.no_live_call", "no call"), Exit.REFUSED),
+        (problem(500, "internal", "oh"), Exit.REFUSED),
+        ((200, "<html>another program</html>"), Exit.UNREACHABLE),
+    ],
+)
+def test_refusals(server: FakeCtid, run: Run, run_json: RunJson, answer: Any, code: Exit) -> None:
+    """Each kind of refusal has its exit code; the text bears the problem's code, --json is the problem."""
+    server.answers["GET /status"] = answer
+    given, out, err = run("status")
+    assert (given, out) == (code, "")
+    assert err.startswith("ctid: ")
+    _, document = run_json("status")
+    if isinstance(answer[1], dict):
+        assert answer[1]["code"] in err
+        assert document == answer[1]
+    else:
+        assert document["code"] == "unreachable"
+
+
+def test_unreachable(run: Run, run_json: RunJson) -> None:
+    """Where nothing answers, the exit code is 4 and the text names the URL and the cure."""
+    code, _, err = run("status", "--url", "http://127.0.0.1:1")
+    assert code == Exit.UNREACHABLE
+    assert "http://127.0.0.1:1" in err
+    assert "systemctl status ctid" in err
+    assert run_json("--url", "http://127.0.0.1:1", "watch")[1]["code"] == "unreachable"
+
+
+def test_token_file(server: FakeCtid, run: Run, tmp_path: Path) -> None:
+    """A token file goes before CTID_TOKEN; one that cannot be read, or is no token, is a usage error."""
+    server.answers["GET /status"] = (200, STATUS)
+    file = tmp_path / "token"
+    file.write_text("fr0mfile\n")
+    run("--token-file", str(file), "status")
+    assert server.headers[0]["Authorization"] == "Bearer fr0mfile"
+    file.write_text("two words\r\nX-Injected: 1")
+    assert run("status", "--token-file", str(file))[0] == Exit.USAGE
+    assert run("status", "--token-file", str(tmp_path / "gone"))[0] == Exit.USAGE
+
+
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong command line ends with 2, and --help lists every exit code."""
+    for argv in (
+        ["nonsense"],
+        [],
+        ["supervise", "1001"],
+        ["supervise", "1001", "--phone", "p", "--purpose", "fun"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(argv)
+        assert ended.value.code == Exit.USAGE
+    capsys.readouterr()
+    for argv in (["--help"], ["supervise", "--help"]):
+        with pytest.raises(SystemExit) as ended:
+            main(argv)
+        assert ended.value.code == Exit.OK
+        out = capsys.readouterr().out
+        assert [words for words in WORDS.values() if words not in out] == []
+    assert set(WORDS) == set(Exit)
+
+
+def test_defect(server: FakeCtid, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect ends with 70 and its traceback."""
+
+    async def broken(*_: object) -> Exit:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(lists, "status", broken)
+    code, _, err = run("status")
+    assert code == Exit.INTERNAL
+    assert "ZeroDivisionError" in err
+    assert server.asked == []
+
+
+def test_supervise(server: FakeCtid, run: Run, run_json: RunJson) -> None:
+    """`supervise` finds out whether an agent or a call is meant, and asks for the session in one request."""
+    server.answers["GET /agents/1001"] = (200, AGENT)
+    server.answers["GET /calls/main.1"] = (200, CALL)
+    server.answers["POST /supervisions"] = (201, SESSION)
+    arguments = ("--phone", "2001", "--purpose", "quality")
+    code, out, _ = run("supervise", "1001", *arguments)
+    assert code == Exit.OK
+    assert "s1: listen on agent 1001 by phone 2001 (nobody hears you)" in out
+    body = {"mode": "listen", "via": {"phone": "2001"}, "purpose": "quality", "note": ""}
+    assert server.asked[-1] == ("POST", "/supervisions", {"agent": "1001", **body})
+    assert run_json("supervise", "main.1", *arguments, "--mode", "barge", "--note", "n") == (0, SESSION)
+    assert server.asked[-1] == (
+        "POST",
+        "/supervisions",
+        {"call": "main.1", **body, "mode": "barge", "note": "n"},
+    )
+
+
+def test_supervise_unknown(server: FakeCtid, run: Run) -> None:
+    """A target that is neither an agent nor a call is refused before anything rings; ids are sent quoted."""
+    code, _, err = run("supervise", "a/../b?", "--phone", "2001", "--purpose", "quality")
+    assert code == Exit.REFUSED
+    assert "agent.unknown" in err
+    assert [path for _, path, _ in server.asked] == ["/agents/a%2F..%2Fb%3F", "/calls/a%2F..%2Fb%3F"]
+
+
+def test_switch_and_leave(server: FakeCtid, run: Run, run_json: RunJson) -> None:
+    """`switch` and `leave` are one request each, and answer with what is in force."""
+    server.answers["PATCH /supervisions/s1"] = (200, {**SESSION, "mode": "whisper"})
+    server.answers["DELETE /supervisions/s1"] = (200, {**SESSION, "state": "ended"})
+    assert "the agent alone hears you" in run("switch", "s1", "whisper")[1]
+    assert server.asked[-1] == ("PATCH", "/supervisions/s1", {"mode": "whisper"})
+    assert run_json("leave", "s1")[1]["state"] == "ended"
+    assert server.asked[-1][:2] == ("DELETE", "/supervisions/s1")
+    assert run("leave", "s1")[1] == "session s1 ended; the call goes on\n"
+    server.answers["DELETE /supervisions/s1"] = (200, {**SESSION, "state": "ended", "mode": "takeover"})
+    assert run("leave", "s1")[1] == "session s1 ended\n"
+
+
+def test_watch_once(server: FakeCtid, run: Run, run_json: RunJson) -> None:
+    """`watch --once` prints one picture and ends; with --json it is the snapshot as it came."""
+    server.messages = [SNAPSHOT]
+    code, out, _ = run("watch", "--once")
+    assert code == Exit.OK
+    assert "Alice" in out
+    assert "STALE" not in out
+    assert run_json("watch", "--once") == (0, SNAPSHOT)
+
+
+def test_watch_refused(server: FakeCtid, run: Run) -> None:
+    """A token that the event socket refuses ends `watch` with the code for it, at once."""
+    server.answers["GET /events"] = problem(401, "auth.required", "no")
+    started = time.monotonic()
+    assert run("watch")[0] == Exit.AUTH
+    assert time.monotonic() - started < 5
+
+
+def test_token(run: Run, run_json: RunJson, tmp_path: Path) -> None:
+    """`token` prints a token, and a table whose hash is the token's and that the configuration accepts."""
+    _, document = run_json("token", "anna", "--role", "supervisor", "--phone", "desk", "--phone", "home")
+    assert token_hash(document["token"]) == document["sha256"]
+    assert document["token"] not in document["toml"]
+    pbx = '[[pbx]]\nid = "main"\ndriver = "x"\n'
+    phones = "".join(
+        f'[[phone]]\nname = "{name}"\npbx = "main"\naddress = "a"\n' for name in ("desk", "home")
+    )
+    (tmp_path / "ctid.toml").write_text(pbx + phones + document["toml"])
+    (token,) = load(tmp_path / "ctid.toml").tokens
+    assert (token.name, token.role, token.phones) == ("anna", "supervisor", ("desk", "home"))
+    code, out, _ = run("token", "bob")
+    assert code == Exit.OK
+    assert 'role = "viewer"' in out
+    with pytest.raises(SystemExit):
+        run("token", 'a"b')
+
+
+def test_check_config(run: Run, run_json: RunJson, tmp_path: Path) -> None:
+    """`check-config` tells each mistake with its line, the driver's too, and ends with 3."""
+    file = tmp_path / "ctid.toml"
+    file.write_text('sit = 1\n[[pbx]]\nid = "main"\ndriver = "asterix"\n')
+    code, out, err = run("check-config", "--config", str(file))
+    assert (code, out) == (Exit.CONFIG, "")
+    assert f"{file}:1: sit: unknown key 'sit'; did you mean 'site'?" in err
+    file.write_text('[[pbx]]\nid = "main"\ndriver = "no-such"\n')
+    code, document = run_json("check-config", "--config", str(file))
+    assert code == Exit.CONFIG
+    assert (document["mistakes"][0]["line"], document["mistakes"][0]["path"]) == (3, "pbx.0.driver")
+    assert run("run", "--config", str(tmp_path / "gone"))[0] == Exit.CONFIG
+
+
+def test_version(run: Run, run_json: RunJson) -> None:
+    """`version` tells the version, and needs no ctid that runs."""
+    assert run("version")[:2] == (0, f"ctid {__version__}\n")
+    assert run_json("version") == (0, {"version": __version__})
+
+
+def test_json_is_one_line(server: FakeCtid, run: Run) -> None:
+    """A JSON answer is one line, however long: a narrow terminal does not cut it."""
+    server.answers["GET /agents"] = page(*[{**AGENT, "name": "x" * 400}] * 20)
+    _, out, _ = run("agents", "--json")
+    assert out.count("\n") == 1
+    assert len(json.loads(out)["items"]) == 20

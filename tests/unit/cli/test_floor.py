@@ -1,0 +1,119 @@
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ctid.cli.client import Problem
+from ctid.cli.floor import Floor, picture
+from ctid.model.instant import from_rfc3339
+
+from .conftest import AGENT, AT, QUEUE, SESSION, SNAPSHOT
+
+NOW = from_rfc3339(AT) + 65
+
+
+def drawn(floor: Floor, now: float = NOW, trouble: str = "") -> str:
+    """The picture as text, without colour."""
+    console = Console(width=160, color_system=None, highlight=False)
+    with console.capture() as capture:
+        console.print(picture(floor, now, source="http://x", trouble=trouble))
+    return capture.get()
+
+
+def row(text: str, beginning: str) -> list[str]:
+    """The words of the line that begins so."""
+    return next(line.split() for line in text.splitlines() if line.startswith(beginning))
+
+
+@pytest.fixture
+def floor() -> Floor:
+    """A floor that has taken in the snapshot, whose clock is ours."""
+    floor = Floor()
+    floor.apply(SNAPSHOT, from_rfc3339(AT))
+    return floor
+
+
+def change(kind: str, ident: str, entity: dict[str, Any] | None) -> dict[str, Any]:
+    """A change message."""
+    return {"type": "change", "seq": 8, "at": AT, "kind": kind, "id": ident, "entity": entity}
+
+
+def test_picture(floor: Floor) -> None:
+    """Links, queues with who waits and how long, agents with what they do, and sessions are shown."""
+    text = drawn(floor)
+    assert "main: ● connected 1:05" in text
+    assert row(text, "Support") == ["Support", "1", "1:05", "2", "0", "1", "0", "0"]
+    agent = [
+        "1001",
+        "Alice",
+        "blue",
+        "●",
+        "on",
+        "a",
+        "call",
+        "1:05",
+        "0612",
+        "Zoé",
+        "support",
+        "anna",
+        "listens",
+    ]
+    assert row(text, "1001") == agent
+    assert row(text, "s1") == ["s1", "anna", "listen", "1:05", "2001", "1001", "quality", "main.1"]
+
+
+def test_changes(floor: Floor) -> None:
+    """A change replaces an entity, a removal takes it away, and a snapshot forgets what it does not hold."""
+    floor.apply(
+        change("agent", "1001", {**AGENT, "state": "not_ready", "reason": "lunch", "call": None}), NOW
+    )
+    floor.apply(change("supervision", "s1", None), NOW)
+    text = drawn(floor)
+    assert "‖ paused: lunch" in text
+    assert "anna" not in text
+    floor.apply({**SNAPSHOT, "entities": {"queues": [QUEUE]}}, NOW)
+    assert "1001" not in drawn(floor)
+
+
+def test_others_are_passed_over(floor: Floor) -> None:
+    """A heartbeat, an occurrence, and a kind of entity that is not known yet change nothing."""
+    before = drawn(floor)
+    floor.apply({"type": "heartbeat", "seq": 9, "at": AT}, NOW)
+    floor.apply({"type": "occurrence", "seq": 9, "at": AT, "name": "call_served"}, NOW)
+    floor.apply(change("help", "h1", {"id": "h1"}), NOW)
+    assert drawn(floor) == before
+
+
+def test_clocks_differ() -> None:
+    """Lengths of time are those of the daemon's clock, however wrong ours is."""
+    floor = Floor()
+    floor.apply(SNAPSHOT, from_rfc3339(AT) - 3600)
+    assert "main: ● connected 1:05" in drawn(floor, NOW - 3600)
+
+
+def test_stale(floor: Floor) -> None:
+    """What may be old says so in words: the whole picture, and each entity whose PBX is away."""
+    floor.apply(change("agent", "1001", {**AGENT, "stale": True}), NOW)
+    text = drawn(floor, trouble="ctid is away")
+    assert "STALE: ctid is away" in text
+    assert "on a call (stale)" in text
+
+
+def test_hostile_names(floor: Floor) -> None:
+    """A caller's or an agent's name cannot move the cursor, colour the text, or be read as markup."""
+    floor.apply(change("agent", "1001", {**AGENT, "name": "\x1b[2J[red]A\r\nB"}), NOW)
+    text = drawn(floor)
+    assert "\x1b" not in text
+    assert "[red]A" in text
+
+
+def test_ringing_session(floor: Floor) -> None:
+    """A session whose phone rings is not shown as one that listens."""
+    floor.apply(change("supervision", "s1", {**SESSION, "state": "ringing"}), NOW)
+    assert "anna is being rung" in drawn(floor)
+
+
+def test_other_version(floor: Floor) -> None:
+    """An entity in a form that is not known is a problem that says so, and no traceback."""
+    with pytest.raises(Problem, match="different versions"):
+        floor.apply(change("agent", "1001", {**AGENT, "state": "juggling"}), NOW)
