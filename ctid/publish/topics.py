@@ -1,0 +1,51 @@
+"""The names of topics: `<base>/<site>/…`, and nothing that MQTT would read as a wildcard."""
+
+from ctid.model.entities import Entity
+from ctid.model.ids import safe_id
+
+_FOLDERS = {
+    "pbx": "pbx",
+    "agent": "agents",
+    "device": "devices",
+    "queue": "queues",
+    "call": "calls",
+    "supervision": "supervisions",
+}
+"""Where the entities of each kind are; a PBX has its link there, so the word stays singular."""
+
+
+def level(text: str) -> str:
+    """Return `text` if it can be one level of a topic.
+
+    Raises:
+        ValueError: it is empty, or has a character that is not safe there (MQTT 5.0, 4.7.1).
+    """
+    if safe_id(text) != text:
+        raise ValueError(f"{text!r} is not fit for a level of a topic: make it safe with safe_id")
+    return text
+
+
+def path_of(entity: Entity) -> str:
+    """`<folder>/<id>`: where an entity is below the site, and the subject of its events."""
+    return f"{_FOLDERS[entity.kind]}/{level(entity.id)}"
+
+
+class Topics:
+    """The topics of one site. `base` may have several levels."""
+
+    def __init__(self, base: str, site: str) -> None:
+        self.root = "/".join([level(part) for part in (*base.split("/"), site)])
+        self.status = f"{self.root}/status"
+        self.entities = tuple(f"{self.root}/{folder}/+" for folder in _FOLDERS.values())
+        """Filters that match each entity's topic, and no event's."""
+        self.client = self.root.replace("/", "-")
+        """The client identifier. It is always the same, so that a connection that hangs half open is
+        taken over (MQTT 5.0, 3.1.4) before its last will could overwrite what the next one says."""
+
+    def entity(self, entity: Entity) -> str:
+        """Where the retained document of an entity is."""
+        return f"{self.root}/{path_of(entity)}"
+
+    def event(self, name: str) -> str:
+        """Where events of a type are told; `name` is the type without `ctid.`."""
+        return f"{self.root}/events/{level(name)}"

@@ -1,0 +1,202 @@
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from ctid.model.entities import Agent, Call, Device, Entity, Membership, Pbx, Queue, Supervision, Waiting
+from ctid.model.ids import AgentId, CallId, DeviceId, PbxId, QueueId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.words import (
+    AgentState,
+    CallState,
+    DeviceState,
+    LinkState,
+    Mode,
+    Purpose,
+    SupervisionEnd,
+    SupervisionState,
+)
+from ctid.publish.documents import Documents
+from ctid.publish.events import cloud_event, dropped_event, events_of
+from ctid.state.changes import Change, Occurrence, Update
+
+PBX, SUPPORT, SALES = PbxId("p"), QueueId("support"), QueueId("sales")
+AT = Instant(1_000.0)
+DOCUMENTS = Documents("lab", "b1", numbers_in_full=False)
+
+LINK = Pbx(id=PBX, driver="asterisk", state=LinkState.CONNECTED, since=AT)
+AGENT = Agent(
+    id=AgentId("1001"),
+    pbx=PBX,
+    name="Alice",
+    state=AgentState.READY,
+    since=AT,
+    queues=(
+        Membership(queue=SUPPORT, state=AgentState.READY),
+        Membership(queue=SALES, state=AgentState.READY),
+    ),
+)
+DEVICE = Device(id=DeviceId("1001"), pbx=PBX, state=DeviceState.IDLE, since=AT)
+QUEUE = Queue(id=SUPPORT, pbx=PBX, name="Support", since=AT)
+CALL = Call(id=CallId("p.1"), pbx=PBX, state=CallState.QUEUED, since=AT, started_at=AT)
+SUPERVISION = Supervision(
+    id=SupervisionId("s"),
+    pbx=PBX,
+    state=SupervisionState.RINGING,
+    mode=Mode.LISTEN,
+    since=AT,
+    started_at=AT,
+    supervisor="marie",
+    phone="desk",
+    agent=AGENT.id,
+    call=CALL.id,
+    purpose=Purpose.QUALITY,
+    note="secret",
+)
+
+
+def change(old: Entity | None, new: Entity | None) -> Change:
+    """A change of an entity."""
+    return Change(seq=9, at=AT, old=old, new=new)
+
+
+def tell(update: Update) -> list[dict[str, Any]]:
+    """The events of an update, as on the wire."""
+    return [json.loads(cloud_event(event, DOCUMENTS)) for event in events_of(update, DOCUMENTS)]
+
+
+def types(update: Update) -> list[str]:
+    """The types of the events of an update."""
+    return [event["type"].removeprefix("ctid.") for event in tell(update)]
+
+
+ACTIVE = replace(SUPERVISION, state=SupervisionState.ACTIVE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (None, LINK, ["pbx.link_changed"]),
+        (LINK, replace(LINK, state=LinkState.DOWN), ["pbx.link_changed"]),
+        (LINK, replace(LINK, synchronized_at=AT), ["pbx.changed"]),
+        (None, AGENT, ["agent.state_changed"]),
+        (AGENT, replace(AGENT, state=AgentState.BUSY), ["agent.state_changed"]),
+        (AGENT, replace(AGENT, reason="lunch"), ["agent.state_changed"]),
+        (AGENT, replace(AGENT, queues=AGENT.queues[:1]), ["agent.state_changed"]),
+        (AGENT, replace(AGENT, stale=True), ["agent.changed"]),
+        (AGENT, None, ["agent.removed"]),
+        (DEVICE, replace(DEVICE, state=DeviceState.RINGING), ["device.state_changed"]),
+        (DEVICE, replace(DEVICE, agent=AGENT.id), ["device.changed"]),
+        (DEVICE, None, ["device.removed"]),
+        (None, QUEUE, ["queue.changed"]),
+        (QUEUE, replace(QUEUE, strategy="linear"), ["queue.changed"]),
+        (QUEUE, None, ["queue.removed"]),
+        (None, CALL, ["call.queued"]),
+        *[
+            (CALL, replace(CALL, state=state), [f"call.{state}"])
+            for state in CallState
+            if state is not CallState.QUEUED
+        ],
+        (CALL, replace(CALL, dialled="7000"), ["call.party_changed"]),
+        (CALL, None, ["call.removed"]),
+        (None, SUPERVISION, ["supervision.ringing"]),
+        (SUPERVISION, ACTIVE, ["supervision.started"]),
+        (ACTIVE, replace(ACTIVE, mode=Mode.BARGE), ["supervision.mode_changed"]),
+        (
+            SUPERVISION,
+            replace(ACTIVE, mode=Mode.WHISPER),
+            ["supervision.started", "supervision.mode_changed"],
+        ),
+        (ACTIVE, replace(ACTIVE, stale=True), ["supervision.changed"]),
+        (
+            ACTIVE,
+            replace(ACTIVE, state=SupervisionState.ENDED, end=SupervisionEnd.RELEASED),
+            ["supervision.ended"],
+        ),
+        (SUPERVISION, None, ["supervision.removed"]),
+    ],
+)
+def test_every_change_gives_its_events(old: Entity | None, new: Entity | None, expected: list[str]) -> None:
+    """Each change of an entity gives the event that its difference means, and never none."""
+    assert types(change(old, new)) == expected
+
+
+def test_event_is_a_cloud_event() -> None:
+    """The attributes that CloudEvents 1.0 requires are there, and all names are in its alphabet."""
+    (event,) = tell(change(None, CALL))
+    data = event.pop("data")
+    assert event == {
+        "specversion": "1.0",
+        "id": "b1-9",
+        "source": "/ctid/lab",
+        "type": "ctid.call.queued",
+        "time": "1970-01-01T00:16:40.000Z",
+        "subject": "calls/p.1",
+        "datacontenttype": "application/json",
+        "seq": 9,
+        "bootid": "b1",
+    }
+    assert all(name.isalnum() and name.islower() for name in event)
+    assert (data["schema"], data["seq"], data["boot_id"]) == ("ctid.call/1", 9, "b1")
+
+
+def test_several_events_of_one_update_have_ids_of_their_own() -> None:
+    """When one update gives two events, the second's id has its place, and both have the update's seq."""
+    events = tell(change(SUPERVISION, replace(ACTIVE, mode=Mode.BARGE)))
+    assert [event["id"] for event in events] == ["b1-9", "b1-9-2"]
+    assert {event["seq"] for event in events} == {9}
+    assert "secret" not in json.dumps(events)
+
+
+def test_agent_tells_the_difference_in_each_queue() -> None:
+    """An agent's event names from, to and reason, and only the queues in which something changed."""
+    paused = replace(
+        AGENT,
+        state=AgentState.READY,
+        queues=(
+            Membership(queue=SUPPORT, state=AgentState.NOT_READY, reason="lunch"),
+            Membership(queue=QueueId("desk"), state=AgentState.READY),
+        ),
+    )
+    (event,) = tell(change(AGENT, paused))
+    assert (event["data"]["from"], event["data"]["to"]) == ("ready", "ready")
+    assert event["data"]["queues"] == [
+        {"queue": "support", "from": "ready", "to": "not_ready", "reason": "lunch"},
+        {"queue": "sales", "from": "ready", "to": "logged_out", "reason": ""},
+        {"queue": "desk", "from": None, "to": "ready", "reason": ""},
+    ]
+
+
+def test_queue_tells_its_waiting() -> None:
+    """A queue's event counts who waits now and before, and since when the longest does."""
+    waiting = replace(QUEUE, waiting=(Waiting(call=CALL.id, position=1, since=AT),))
+    (event,) = tell(change(QUEUE, waiting))
+    assert (event["data"]["waiting"], event["data"]["waiting_before"]) == (1, 0)
+    assert event["data"]["longest_waiting_since"] == "1970-01-01T00:16:40.000Z"
+
+
+def test_occurrence_tells_its_figures() -> None:
+    """What no entity's state tells is an event of its queue, its figures beside its ids."""
+    told = Occurrence(
+        seq=4,
+        at=AT,
+        name="caller_abandoned",
+        pbx=PBX,
+        call=CALL.id,
+        queue=SUPPORT,
+        figures={"position": 2, "wait_s": 31.5},
+    )
+    (event,) = tell(told)
+    assert (event["type"], event["subject"]) == ("ctid.queue.caller_abandoned", "queues/support")
+    assert (event["data"]["wait_s"], event["data"]["call"]) == (31.5, "p.1")
+
+
+def test_drops_are_told() -> None:
+    """The event of dropped events counts them, and no two such events have the same id."""
+    first, second = (
+        json.loads(cloud_event(dropped_event(DOCUMENTS, 9, AT, count, total), DOCUMENTS))
+        for count, total in ((3, 3), (2, 5))
+    )
+    assert first["id"] != second["id"]
+    assert (second["data"]["count"], second["data"]["total"]) == (2, 5)
