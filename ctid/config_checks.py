@@ -80,6 +80,10 @@ def _tokens(config: Config) -> Iterator[Mistake]:
 
 
 def _addresses(config: Config) -> Iterator[Mistake]:
+    for index, pbx in enumerate(config.pbx[1:], 1):
+        # Agents, devices and queues are known by their id alone: 1001 of two PBXs would be one agent.
+        problem = f"is a second PBX, {pbx.id!r}, and ctid watches one"
+        yield Mistake(path=("pbx", index), problem=problem, cure="run one ctid beside each PBX")
     if not config.pbx:
         yield Mistake(path=("pbx",), problem="there is no PBX", cure="add a [[pbx]] table")
     for index, phone in enumerate(config.phones):

@@ -12,7 +12,7 @@ from ctid.model.errors import PbxUnavailable
 from ctid.model.facts import Fact
 from ctid.model.ids import PbxId
 from ctid.ports import Clock, Connection
-from ctid.state.changes import Update
+from ctid.state.changes import Change, Update
 from ctid.state.store import Store
 
 log = structlog.get_logger(__name__)
@@ -23,6 +23,9 @@ BATCHES_WAITING = 1000
 UPDATES_WAITING = 4096
 """Updates that may wait for one subscriber; past that it is slow, and loses its subscription."""
 
+UPDATES_AT_ONCE = 256
+"""Updates told before the readers get a turn."""
+
 
 class SlowSubscriber(Exception):
     """This subscriber did not keep up and was dropped; subscribe again for a new snapshot."""
@@ -31,8 +34,11 @@ class SlowSubscriber(Exception):
 class Subscription:
     """A snapshot of all entities, and every update after it; used once."""
 
-    def __init__(self, name: str, seq: int, entities: tuple[Entity, ...], waiting: int) -> None:
+    def __init__(
+        self, name: str, seq: int, entities: tuple[Entity, ...], waiting: int, kinds: frozenset[str] | None
+    ) -> None:
         self.name = name
+        self._kinds = kinds
         self.seq = seq
         """The number of the last update that the snapshot holds."""
         self.entities = entities
@@ -41,6 +47,10 @@ class Subscription:
 
     def offer(self, update: Update) -> bool:
         """Take an update without waiting; false when there is no more room."""
+        if update.seq <= self.seq:
+            return True  # in the snapshot already
+        if self._kinds is not None and not (isinstance(update, Change) and update.kind in self._kinds):
+            return True
         try:
             self._updates.put_nowait(update)
         except asyncio.QueueFull:
@@ -105,9 +115,14 @@ class Hub:
         """Have a PBX carry out a command; returns once it is in force. Raises `CtidError`."""
         await self.connection(pbx).execute(command)
 
-    def subscribe(self, name: str, waiting: int = UPDATES_WAITING) -> Subscription:
-        """Take a snapshot and follow what comes after it, with nothing lost between the two."""
-        subscription = Subscription(name, self.store.seq, tuple(self.store.entities()), waiting)
+    def subscribe(
+        self, name: str, waiting: int = UPDATES_WAITING, kinds: frozenset[str] | None = None
+    ) -> Subscription:
+        """Take a snapshot and follow what comes after it, with nothing lost between the two.
+
+        With `kinds`, only the changes of those kinds of entities follow.
+        """
+        subscription = Subscription(name, self.store.seq, tuple(self.store.entities()), waiting, kinds)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -141,14 +156,16 @@ class Hub:
                 async with asyncio.timeout(wait):
                     batch = await self._facts.get()
             for fact in batch:
-                self._tell(self.store.apply(fact))
-            self._tell(self.store.on_time(self._clock.now()))
+                await self._tell(self.store.apply(fact))
+            await self._tell(self.store.on_time(self._clock.now()))
             for future, holds in self._awaited.items():
                 if not future.done() and holds():
                     future.set_result(None)
 
-    def _tell(self, updates: Sequence[Update]) -> None:
-        for update in updates:
+    async def _tell(self, updates: Sequence[Update]) -> None:
+        for number, update in enumerate(updates, 1):
             for subscription in [s for s in self._subscriptions if not s.offer(update)]:
                 log.warning("slow subscriber dropped", subscriber=subscription.name, seq=update.seq)
                 self._subscriptions.discard(subscription)
+            if number % UPDATES_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a snapshot of a large PBX: let the readers read

@@ -1,6 +1,7 @@
 """The audit of monitoring: one line of JSON for each step of a session, appended and flushed to disk."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -10,16 +11,22 @@ from msgspec import Struct
 from ctid.model.entities import Supervision
 from ctid.model.errors import AuditUnavailable
 from ctid.model.instant import Instant, enc_hook
+from ctid.supervision.requests import StartRequest
 
 FILE = "audit.jsonl"
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """Who did what to whom. `event`: requested, refused, ringing, active, ended; by whom it was asked."""
+    """Who did what to whom.
+
+    `event` is `requested` or `refused`, and `by` who asked; or `ringing`, `active` or `ended`, which the
+    PBX tells. `request` stands for the session while there is none. `detail` is a refusal's code, or `end`.
+    """
 
     at: Instant
     event: str
-    supervision: Supervision
+    supervision: Supervision | None
+    request: StartRequest | None = None
     by: str = ""
     detail: str = ""
 
@@ -51,8 +58,10 @@ class Audit:
     def _append(self, line: bytes) -> None:
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
+            before = os.fstat(file).st_size
             if os.write(file, line) != len(line):
-                raise OSError(28, "only a part of the line fitted")
+                os.ftruncate(file, before)  # a torn line would spoil the next one
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fdatasync(file)
         finally:
             os.close(file)

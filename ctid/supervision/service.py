@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 import structlog
 from msgspec import Struct
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from ctid.hub import Hub
 from ctid.model.capabilities import Capability
 from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
-from ctid.model.entities import Call, Supervision
+from ctid.model.entities import Call, Entity, Supervision
 from ctid.model.errors import (
     AuditUnavailable,
     CtidError,
@@ -30,6 +31,8 @@ from ctid.state.changes import Change
 from ctid.supervision.audit import Audit, Entry
 from ctid.supervision.requests import ChangeRequest, StartRequest, Via
 from ctid.supervision.target import find_target, takeover_legs
+
+_T = TypeVar("_T")
 
 log = structlog.get_logger(__name__)
 
@@ -67,37 +70,57 @@ class SupervisionService:
         self._audit = audit
         self._clock = clock
         self._ringing: set[str] = set()
+        self._ends: dict[SupervisionId, list[asyncio.Future[Supervision]]] = {}
 
     async def start(self, user: User, request: StartRequest) -> Supervision:
-        """Begin a session; returns it once the supervisor hears.
+        """Begin a session; returns it once the supervisor hears, or has taken over.
 
         Raises:
             CtidError: it could not begin; nothing of it stays behind on the PBX.
         """
+        session, command = await self._refusable(user, self._planned(user, request), request=request)
+        self._ringing.add(session.phone)
+        try:
+            await self._audited("requested", user, replace(session, mode=request.mode))
+            await self._refusable(user, self._hub.execute(session.pbx, command), session)
+        finally:
+            self._ringing.discard(session.phone)
+        started = await self._settled(session.id, lambda s: s.state is SupervisionState.ACTIVE)
+        if request.mode is not Mode.TAKEOVER:
+            return started
+        try:
+            return await self.change(user, session.id, ChangeRequest(mode=Mode.TAKEOVER))
+        except CtidError:
+            await self._end_by_rule(session, SupervisionEnd.FAILED)
+            raise
+
+    async def _planned(self, user: User, request: StartRequest) -> tuple[Supervision, StartSupervision]:
+        """Check all that can be checked before a phone rings."""
         if request.scope is not Scope.CALL:
             raise SupervisionRefused(
                 "scope_not_supported", f"scope {request.scope!r} is not supported yet: use 'call'"
             )
         name, phone = self._phone(user, request.via)
-        self._hub.connection(phone.pbx)
+        connection = self._hub.connection(phone.pbx)
         call, party = find_target(self._hub.store, request)
         if call.pbx != phone.pbx:
             raise SupervisionRefused(
                 "phone_not_allowed", f"the phone {name!r} is not on the PBX of this call"
             )
-        if Capability.SUPERVISE not in self._hub.connection(call.pbx).capabilities:
+        if Capability.SUPERVISE not in connection.capabilities:
             raise PbxUnavailable(f"the PBX {call.pbx!r} cannot supervise now: ctid's log says why")
         if name in self._ringing or any(s.phone == name for s in self._hub.store.supervisions.values()):
             raise SupervisionRefused(
                 "already_active", f"the phone {name!r} is in a session already: end or switch that one"
             )
+        if request.mode is Mode.TAKEOVER:
+            takeover_legs(call, party.agent)
         now = Instant(self._clock.now())
-        first = Mode.LISTEN if request.mode is Mode.TAKEOVER else request.mode
         session = Supervision(
             id=SupervisionId(f"s{secrets.token_hex(6)}"),
             pbx=call.pbx,
             state=SupervisionState.RINGING,
-            mode=first,
+            mode=Mode.LISTEN if request.mode is Mode.TAKEOVER else request.mode,
             since=now,
             started_at=now,
             supervisor=user.name,
@@ -115,16 +138,7 @@ class SupervisionService:
             ring_s=self._policy.ring_s,
             keys=PHONE_KEYS if self._keys_allowed(user) else {},
         )
-        self._ringing.add(name)
-        try:
-            await self._audited("requested", user, replace(session, mode=request.mode))
-            await self._refusable(user, session, self._hub.execute(call.pbx, command))
-        finally:
-            self._ringing.discard(name)
-        started = await self._settled(session.id, lambda s: s.state is SupervisionState.ACTIVE)
-        if request.mode is Mode.TAKEOVER:
-            return await self.change(user, session.id, ChangeRequest(mode=Mode.TAKEOVER))
-        return started
+        return session, command
 
     async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
         """Switch a session's mode; returns it once the switch is in force. Raises CtidError."""
@@ -137,56 +151,62 @@ class SupervisionService:
             raise SupervisionRefused("mode_not_possible", "the agent has left: the call is the supervisor's")
         command: SwitchSupervision | TakeOver = SwitchSupervision(supervision=ident, mode=request.mode)
         if request.mode is Mode.TAKEOVER:
-            call = self._call(session)
-            customer, agent = takeover_legs(call, session.agent)
+            customer, agent = takeover_legs(self._call(session), session.agent)
             command = TakeOver(supervision=ident, customer=customer, agent=agent)
         await self._audited("requested", user, replace(session, mode=request.mode))
-        await self._refusable(user, session, self._hub.execute(session.pbx, command))
+        await self._refusable(user, self._hub.execute(session.pbx, command), session)
         return await self._settled(ident, lambda s: s.mode is request.mode)
 
     async def end(self, user: User, ident: SupervisionId) -> Supervision:
         """End a session; returns it as it ended. Raises CtidError."""
         session = self._session(user, ident)
-        subscription = self._hub.subscribe(f"end {ident}")
+        try:
+            await self._audited("requested", user, session, "end")
+        except AuditUnavailable as error:
+            # To stop listening is never refused.
+            log.critical("audit failed", supervision=ident, reason=error.detail)
+        ended: asyncio.Future[Supervision] = asyncio.get_running_loop().create_future()
+        self._ends.setdefault(ident, []).append(ended)
         try:
             await self._refusable(
-                user, session, self._hub.execute(session.pbx, EndSupervision(supervision=ident))
+                user, self._hub.execute(session.pbx, EndSupervision(supervision=ident)), session
             )
             async with asyncio.timeout(SETTLE_S):
-                async for update in subscription:
-                    if (
-                        isinstance(update, Change)
-                        and isinstance(update.new, Supervision)
-                        and update.new.id == ident
-                    ):
-                        return update.new
+                return await ended
         except TimeoutError as error:
             raise PbxTimeout("the session was ended, and its end has not come back from the PBX") from error
         finally:
-            self._hub.unsubscribe(subscription)
-        raise AssertionError("a subscription does not end")
+            self._ends[ident].remove(ended)
+            if not self._ends[ident]:
+                del self._ends[ident]
 
     async def run(self) -> None:
         """Follow the state for ever: audit what sessions do, and end those whose call ended."""
-        subscription = self._hub.subscribe("supervision")
+        subscription = self._hub.subscribe("supervision", kinds=frozenset({Supervision.kind, Call.kind}))
         async for update in subscription:
             if not isinstance(update, Change):
                 continue
             if isinstance(update.new, Supervision):
-                await self._seen(update.new)
+                await self._seen(update.old, update.new)
             elif isinstance(update.old, Call) and update.new is None and update.old.merged_into is None:
                 for session in list(self._hub.store.supervisions.values()):
                     if session.call == update.old.id:
                         await self._end_by_rule(session, SupervisionEnd.CALL_ENDED)
 
-    async def _seen(self, session: Supervision) -> None:
-        entry = Entry(at=session.since, event=str(session.state), supervision=session, by=session.supervisor)
+    async def _seen(self, old: Entity | None, session: Supervision) -> None:
+        if isinstance(old, Supervision) and (old.state, old.mode) == (session.state, session.mode):
+            return
+        entry = Entry(at=session.since, event=str(session.state), supervision=session)
         try:
             await self._audit.write(entry)
         except AuditUnavailable as error:
             log.critical("audit failed", supervision=session.id, reason=error.detail)
             if session.state is not SupervisionState.ENDED:
                 await self._end_by_rule(session, SupervisionEnd.RELEASED)
+        if session.state is SupervisionState.ENDED:
+            for ended in self._ends.get(session.id, ()):
+                if not ended.done():
+                    ended.set_result(session)
 
     async def _end_by_rule(self, session: Supervision, reason: SupervisionEnd) -> None:
         try:
@@ -202,7 +222,7 @@ class SupervisionService:
         if via.browser or via.phone is None:
             raise InvalidRequest(
                 'name a phone: {"via": {"phone": "2001"}}; supervising from a browser is not there yet',
-                field="$.via.phone",
+                field="via.phone",
             )
         phone = self._phones.get(via.phone)
         if phone is None or (via.phone not in user.phones and user.role is not UserRole.ADMIN):
@@ -234,19 +254,33 @@ class SupervisionService:
             raise SupervisionRefused("call_ended", "the call has ended")
         return call
 
-    async def _audited(self, event: str, user: User, session: Supervision, detail: str = "") -> None:
+    async def _audited(
+        self,
+        event: str,
+        user: User,
+        session: Supervision | None,
+        detail: str = "",
+        request: StartRequest | None = None,
+    ) -> None:
         now = Instant(self._clock.now())
-        await self._audit.write(Entry(at=now, event=event, supervision=session, by=user.name, detail=detail))
+        entry = Entry(at=now, event=event, supervision=session, request=request, by=user.name, detail=detail)
+        await self._audit.write(entry)
 
-    async def _refusable(self, user: User, session: Supervision, step: Awaitable[None]) -> None:
+    async def _refusable(
+        self,
+        user: User,
+        step: Awaitable[_T],
+        session: Supervision | None = None,
+        request: StartRequest | None = None,
+    ) -> _T:
         """Take a step; one that fails is audited as well, without hiding why it failed."""
         try:
-            await step
+            return await step
         except CtidError as error:
             try:
-                await self._audited("refused", user, session, error.code)
+                await self._audited("refused", user, session, error.code, request)
             except AuditUnavailable as unaudited:
-                log.critical("audit failed", supervision=session.id, reason=unaudited.detail)
+                log.critical("audit failed", code=error.code, reason=unaudited.detail)
             raise
 
     async def _settled(self, ident: SupervisionId, holds: Callable[[Supervision], bool]) -> Supervision:
@@ -256,8 +290,10 @@ class SupervisionService:
             session = self._hub.store.supervisions.get(ident)
             return session is None or holds(session)
 
-        await self._hub.until(lambda: ident in self._hub.store.supervisions and told(), SETTLE_S)
+        settled = await self._hub.until(lambda: ident in self._hub.store.supervisions and told(), SETTLE_S)
         session = self._hub.store.supervisions.get(ident)
+        if session is not None and not settled:
+            raise PbxTimeout("the PBX did it, and the state does not say so yet: look at the session again")
         if session is None:
             raise SupervisionRefused("call_ended", "the session began, and has ended since: the call is over")
         return session

@@ -20,7 +20,7 @@ def find_target(store: Store, request: StartRequest) -> tuple[Call, Party]:
         SupervisionRefused: `no_live_call`.
     """
     if (request.agent is None) == (request.call is None):
-        raise InvalidRequest("name either an `agent` or a `call`", field="$.agent")
+        raise InvalidRequest("name either an `agent` or a `call`", field="agent")
     if request.agent is not None:
         agent = store.agents.get(AgentId(request.agent))
         if agent is None:

@@ -1,19 +1,24 @@
-"""The daemon as a program of a rig: its configuration, its tokens, its restart."""
+"""The daemon as a program of a rig: its configuration, its tokens, and how a shell reaches it."""
 
 import hashlib
 import os
 import secrets
+import shlex
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab.config import CHECKOUT
-from lab.handover import answers_ok
 from lab.rig import Rig, Service
 from lab.roster import SUPERVISORS
 
 ROLES = ("admin", "supervisor", "integrator", "viewer")
 TOKENS_FILE = "tokens"
+ENV_FILE = "env"
+PYTHON_PATH = os.pathsep.join(str(CHECKOUT / folder) for folder in ("hardware-lab", "drivers", "."))
+"""Where this checkout's packages are, for a program that is started in any folder."""
 
 _CONFIGURATION = """\
 site = "lab"
@@ -58,9 +63,34 @@ def tokens_of(rig: Rig) -> dict[str, str]:
     return dict(line.split() for line in path.read_text().splitlines())
 
 
-def token_variables(rig: Rig) -> dict[str, str]:
-    """The same, by the names of `.lab/env`."""
-    return {f"CTID_TOKEN_{role.upper()}": token for role, token in tokens_of(rig).items()}
+def url_of(rig: Rig) -> str:
+    """Where this rig's daemon listens."""
+    return f"http://127.0.0.1:{rig.ports.http}"
+
+
+def env_text(rig: Rig, tokens: Mapping[str, str]) -> str:
+    """The lines of `.lab/env`, for a shell: where daemon and broker are, the `tokens` by role, `.lab/bin`.
+
+    The command `ctid` takes CTID_TOKEN, which is the supervisor's.
+    """
+    lines = {
+        "CTID_URL": url_of(rig),
+        "CTID_MQTT": f"mqtt://127.0.0.1:{rig.ports.mqtt}",
+        **{f"CTID_TOKEN_{role.upper()}": token for role, token in tokens.items()},
+        "CTID_TOKEN": tokens["supervisor"],
+    }
+    binaries = shlex.quote(str(rig.base / "bin"))
+    path = f'case ":$PATH:" in *:{binaries}:*) ;; *) export PATH={binaries}:"$PATH" ;; esac\n'
+    return "".join(f"export {name}={value}\n" for name, value in lines.items()) + path
+
+
+def write_env(rig: Rig) -> Path:
+    """Write `.lab/env`, readable by its owner only."""
+    path = rig.base / ENV_FILE
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(env_text(rig, tokens_of(rig)))
+    return path
 
 
 def write_configuration(
@@ -95,14 +125,22 @@ def write_configuration(
     return path
 
 
+def answers_ok(url: str) -> bool:
+    """Whether a GET of `url` on loopback answers 200 within a second."""
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as reply:  # noqa: S310  # the lab's own http address
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
 def service(rig: Rig, configuration: Path, environment: Mapping[str, str] | None = None) -> Service:
     """The daemon, run from this checkout; ready when `GET /readyz` answers 200."""
-    path = os.pathsep.join(str(CHECKOUT / folder) for folder in (".", "drivers"))
     return Service(
         name="ctid",
         argv=[sys.executable, "-m", "ctid", "run", "--config", str(configuration)],
-        ready=lambda: answers_ok(f"http://127.0.0.1:{rig.ports.http}/readyz"),
-        environment={"PYTHONPATH": path, **(environment or {})},
+        ready=lambda: answers_ok(f"{url_of(rig)}/readyz"),
+        environment={"PYTHONPATH": PYTHON_PATH, **(environment or {})},
     )
 
 

@@ -269,13 +269,14 @@ class Phone:
 
     async def tone(self, on: bool = True) -> None:  # noqa: FBT001, FBT002  # reads as a switch
         """Say the phone's tone, or nothing."""
-        await self._say(tones.tone_frame(tones.TONES[self.number]) if on else b"")
+        await self.say(tones.tone_frame(tones.TONES[self.number]) if on else b"")
 
     async def play(self, path: Path, *, once: bool = False) -> None:
         """Say a WAV file (16-bit, any rate, first channel) in a loop, or `once`."""
-        await self._say(read_wav(path), once=once)
+        await self.say(read_wav(path), once=once)
 
-    async def _say(self, samples: bytes, *, once: bool = False) -> None:
+    async def say(self, samples: bytes, *, once: bool = False) -> None:
+        """Say 16-bit samples at 8 kHz, whole frames of 160, in a loop, or `once`; none is silence."""
         await self.ask(wire.Speak, samples=base64.b64encode(samples), once=once)
 
     async def register(self) -> None:

@@ -36,6 +36,7 @@ class Engine:
         self._output = output
         self._phones: dict[str, Phone] = {}
         self._graveyard: list[PhoneCall] = []
+        self._standing = False
         self.requests: queue.SimpleQueue[wire.AnyRequest | None] = queue.SimpleQueue()
         self._endpoint = pj.Endpoint()
         self._endpoint.libCreate()
@@ -66,6 +67,10 @@ class Engine:
         """Serve until stdin ends."""
         self.emit(wire.Ready(os.getpid()))
         while self._serve():
+            if self._standing:
+                gc.collect()
+                self._endpoint.audDevManager().setNullDev()
+                self._standing = False
             self._endpoint.libHandleEvents(POLL_MS)
             self._graveyard.clear()
             self._answer_due()
@@ -167,6 +172,9 @@ class Engine:
         deadline = time.monotonic() + LEAVE_SECONDS
         while any(p.call is not None or p.registered for p in phones) and time.monotonic() < deadline:
             self._endpoint.libHandleEvents(POLL_MS)
+        # The clock's thread calls mouths and ears, and must not meet their end: it stands till then.
+        self._endpoint.audDevManager().setNoDev()
+        self._standing = True
         for phone in phones:
             phone.call = None
             phone.shutdown()

@@ -84,6 +84,14 @@ def parse_inodes(table: str, port: int, protocol: str) -> set[str]:
     return inodes
 
 
+def readable(cmdline: bytes) -> str:
+    """/proc/<pid>/cmdline for a person; of a program of a root, without the dynamic linker that runs it."""
+    words = cmdline.decode(errors="replace").rstrip("\0").split("\0")
+    if "ld-linux" in words[0] and words[1:2] == ["--library-path"]:
+        words = words[3:]
+    return " ".join(words)
+
+
 def owner_of(protocol: str, port: int) -> Owner:
     """The process that listens on `port`, read from /proc."""
     inodes: set[str] = set()
@@ -94,8 +102,8 @@ def owner_of(protocol: str, port: int) -> Owner:
     names = {f"socket:[{inode}]" for inode in inodes}
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and names & _open_files(process):
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
-            return Owner(int(process.name), command.decode(errors="replace").strip()[:120])
+            command = readable((process / "cmdline").read_bytes())
+            return Owner(int(process.name), command[:120])
     return Owner(0, "")
 
 

@@ -21,7 +21,7 @@ from lab.tones import Floats
 
 TONE_AMPLITUDE = 0.07
 """Of full scale, -23 dBFS: 7 dB above the threshold, and low enough to speak over."""
-PEAK = 0.3
+PEAK = 0.4
 """Of full scale: three voices and their tones at once do not clip."""
 BAND_HZ = 25.0
 """Half the band that is taken out: a picture of 80 ms with a Hann window looks no further."""
@@ -86,7 +86,15 @@ def render(root: Root, number: str, folder: Path, frequencies: Sequence[float]) 
 def _speak(root: Root, voice: str, sentence: str, path: Path) -> None:
     command = [*root.command("espeak-ng"), "-v", voice, "-s", "155", "-w", str(path), sentence]
     environment = {**os.environ, **root.environment()}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        start_new_session=True,
+    )
     if ended.returncode != 0:
         raise LabError(f"espeak-ng ended with {ended.returncode} for the voice {voice}: {ended.stderr}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.lab_command import run_lab
 from lab import processes
 from lab.config import CHECKOUT
 from lab.errors import PhoneError, PortTakenError
@@ -159,19 +160,6 @@ def test_crash_and_return_of_asterisk() -> None:
         rig.restart_asterisk()
         assert time.monotonic() - began < 10.0
         assert "support has 0 calls" in rig.asterisk_cli("queue show support")
-
-
-def run_lab(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the lab's command line on a rig below `folder`, as a user would."""
-    path = ":".join(str(CHECKOUT / part) for part in ("hardware-lab", "drivers", "."))
-    return subprocess.run(  # noqa: S603  # our own interpreter
-        [sys.executable, "-m", "lab", *words],
-        env={**os.environ, "PYTHONPATH": path, "CTID_LAB_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_up_is_idempotent_cleans_a_crash_and_down_leaves_nothing(tmp_path: Path) -> None:

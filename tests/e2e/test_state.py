@@ -36,7 +36,7 @@ async def has_state(floor: Floor, state: str) -> bool:
 
 
 async def test_inbound_through_a_queue(floor: Floor) -> None:
-    """Queued, alerting, connected, ended: call, agent and queue say so, and the queue_log has the same call."""
+    """Queued, alerting, connected, ended: call, agent and queue say so, and the queue_log has it too."""
     customer, agent = await floor.phones.open("3002", "1001")
     await until(lambda: floor.agent_is("1001", "ready"))
     mark = len(queue_log(floor))
@@ -82,15 +82,17 @@ async def test_outbound_call(floor: Floor) -> None:
     """An agent's own call is outbound, with her first and the customer as its customer."""
     agent, customer = await floor.phones.open("1002", "3004")
     await until(lambda: floor.agent_is("1002", "ready"))
-    dialling = await agent.start_dialing("80003004")
-    assert dialling is None
+    await agent.start_dialing("80003004")
     await customer.wait_state("ringing")
     await until(lambda: floor.agent_is("1002", "busy_other"), what="she dials")
     await customer.answer()
     await until(lambda: has_state(floor, "connected"))
     call = await only_call(floor)
     assert call["direction"] == "outbound"
-    assert [(party["device"], party["role"]) for party in call["parties"]] == [("1002", "agent"), ("3004", "customer")]
+    assert [(party["device"], party["role"]) for party in call["parties"]] == [
+        ("1002", "agent"),
+        ("3004", "customer"),
+    ]
     await customer.hangup()
     await until(lambda: floor.agent_is("1002", "ready"))
 
@@ -120,7 +122,11 @@ async def test_abandoned(floor: Floor) -> None:
     await until(lambda: has_state(floor, "queued"))
     await customer.hangup()
     await until(lambda: any(line[4] == "ABANDON" for line in queue_log(floor)[mark:]))
-    assert (await floor.api.get("/calls"))["items"] == []
+
+    async def gone() -> bool:
+        return not (await floor.api.get("/calls"))["items"]
+
+    await until(gone, what="the call is gone")
     assert (await floor.api.get("/queues/sales"))["waiting"] == []
 
 
@@ -151,6 +157,20 @@ async def test_blind_transfer_to_another_queue(floor: Floor) -> None:
     assert (call["id"], call["queue"]) == (before, "sales")
     assert {party["device"] for party in call["parties"]} == {"3001", "1005"}
     assert (await floor.api.get("/agents/1001"))["state"] in ("working_after_call", "ready")
+    await customer.hangup()
+
+
+async def test_blind_transfer_by_a_local_member(floor: Floor) -> None:
+    """A member of the form `Local/1007@from-queue/n` who has transferred her caller is free."""
+    customer, first = await floor.talk("1007", "7002")
+    (second,) = await floor.phones.open("1001")
+    await first.transfer("7000")
+    await second.wait_state("ringing")
+    await until(lambda: floor.agent_is("1007", "ready"), what="1007 is free")
+    await second.answer()
+    await floor.hear({second: {"3001"}, customer: {"1001"}})
+    await until(lambda: floor.agent_is("1001", "busy"))
+    assert await floor.agent_is("1007", "ready")
     await customer.hangup()
 
 

@@ -49,7 +49,7 @@ async def _every_mode(floor: Floor, agent: str, number: str) -> None:
 
 @pytest.mark.parametrize(("agent", "number"), [("1001", "7000"), ("1007", "7002")], ids=["phone", "local"])
 async def test_modes_and_switches(floor: Floor, agent: str, number: str) -> None:
-    """In each mode, after each switch and after a take-over, each party hears whom it should, and nobody else."""
+    """In each mode, after each switch and after a take-over, each hears whom it should, and nobody else."""
     await _every_mode(floor, agent, number)
 
 
@@ -59,7 +59,7 @@ async def test_modes_and_switches_with_direct_media(direct_floor: Floor) -> None
 
 
 async def test_direct_and_outbound_calls(floor: Floor) -> None:
-    """A call that came to the agent by no queue, and one that she made, are supervised and taken over as well."""
+    """A call that came by no queue, and one that the agent made, are supervised and taken over as well."""
     customer, agent, supervisor = await floor.phones.open("3001", "1002", SUP)
     await supervisor.auto_answer(0.0)
     for caller, callee, number in ((customer, agent, "1002"), (agent, customer, "80003001")):
@@ -99,7 +99,7 @@ async def test_her_keys_and_voice_do_nothing_in_listen(floor: Floor) -> None:
 
 @pytest.mark.parametrize("who", ["customer", "agent", "supervisor"])
 async def test_session_ends_by_itself(floor: Floor, who: str) -> None:
-    """Whoever hangs up, the session ends, says why, and leaves nothing; the others' call goes on without her."""
+    """Whoever hangs up, the session ends and leaves nothing; without her the others' call goes on."""
     customer, agent = await floor.talk()
     supervisor, *_ = await floor.phones.open(SUP)
     await supervisor.auto_answer(0.0)
@@ -128,7 +128,7 @@ async def test_refusals_before_anything_rings(floor: Floor) -> None:
 
 
 async def test_refusals_of_her_phone(floor: Floor) -> None:
-    """A phone that is unregistered, declines, is busy or does not answer: the code says so, the call goes on."""
+    """Her phone is unregistered, declines, is busy or does not answer: the code says so, the call goes on."""
     customer, agent = await floor.talk()
     await floor.refused(await floor.api.supervise(agent="1001"), 409, "supervision.phone_unreachable")
     supervisor, *_ = await floor.phones.open(SUP)
@@ -154,7 +154,7 @@ async def test_call_that_ends_while_her_phone_rings(floor: Floor) -> None:
 
 
 async def test_failed_takeover_keeps_the_customer(floor: Floor) -> None:
-    """Without the take-over's context the PBX refuses the move: agent and customer talk on, she still listens."""
+    """Without the take-over's context nothing is moved: agent and customer talk on, she is still there."""
     customer, agent = await floor.talk()
     supervisor, *_ = await floor.phones.open(SUP)
     await supervisor.auto_answer(0.0)

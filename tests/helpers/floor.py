@@ -62,7 +62,8 @@ class Floor:
         updates: list[Update] = []
         for fact in facts:
             updates += self.store.apply(fact)
-            assert violations(self.store) == [], f"after {fact}"
+            found = violations(self.store)
+            assert found == [], f"{found} after {fact}"
         self.told += updates
         return updates
 
@@ -70,7 +71,8 @@ class Floor:
         """Let the time pass, in seconds; returns what it changed."""
         self.now = Instant(self.now + seconds)
         updates = self.store.on_time(self.now)
-        assert violations(self.store) == [], f"after {seconds} s"
+        found = violations(self.store)
+        assert found == [], f"{found} after {seconds} s"
         self.told += updates
         return updates
 

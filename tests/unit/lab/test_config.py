@@ -5,8 +5,8 @@ import pytest
 
 from lab import roster
 from lab.config import SHIPPED, RigOptions, RigPaths, fill, render, write
+from lab.daemon import env_text
 from lab.errors import LabError
-from lab.handover import env_text
 from lab.ports import Ports
 from lab.rig import Rig
 from lab.root import Root
@@ -88,7 +88,7 @@ def test_nothing_listens_beyond_loopback() -> None:
 
 
 def test_shipped_configuration_is_included_by_its_absolute_path() -> None:
-    """The product's own contexts and users come from the checkout's config folder, so that they are proved."""
+    """The product's own contexts and users come from the checkout's config folder, to be proved."""
     files = rendered()
     assert SHIPPED.is_absolute()
     for name in ("manager", "ari", "extensions"):
@@ -115,11 +115,14 @@ def test_too_long_a_folder_names_the_cure(tmp_path: Path) -> None:
         write(ROOT, RigPaths(tmp_path / ("x" * 100)), PORTS, RigOptions())
 
 
-def test_env_has_addresses_and_tokens(tmp_path: Path) -> None:
-    """.lab/env exports where the daemon and the broker are, and the tokens that it is given."""
-    text = env_text(Rig(tmp_path, PORTS), {"CTID_TOKEN_ADMIN": "secret"})
+def test_env_has_addresses_and_tokens() -> None:
+    """.lab/env exports where daemon and broker are, each role's token, and hers as the usual one."""
+    text = env_text(Rig(Path("/rig"), PORTS), {"admin": "secret", "supervisor": "hers"})
     assert text == (
         "export CTID_URL=http://127.0.0.1:18080\n"
         "export CTID_MQTT=mqtt://127.0.0.1:11883\n"
         "export CTID_TOKEN_ADMIN=secret\n"
+        "export CTID_TOKEN_SUPERVISOR=hers\n"
+        "export CTID_TOKEN=hers\n"
+        'case ":$PATH:" in *:/rig/bin:*) ;; *) export PATH=/rig/bin:"$PATH" ;; esac\n'
     )

@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from lab.errors import PortTakenError
-from lab.ports import Ports, free_ports, is_free, owner_of, parse_inodes, require_free
+from lab.ports import Ports, free_ports, is_free, owner_of, parse_inodes, readable, require_free
 
 LINE = "{n}: 0100007F:{port} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 1000 0 {inode} 1 0"
 TABLE = "\n".join(
@@ -65,3 +65,11 @@ def test_free_ports_differ_and_default_ports_are_the_design_s() -> None:
         1883,
         8080,
     )
+
+
+def test_owner_is_the_program_and_not_its_linker() -> None:
+    """A program of the root is named by itself; other command lines stay as they are."""
+    linked = b"/c/ld-linux-x86-64.so.2\0--library-path\0/c/lib:/c/lib2\0/c/asterisk\0-f\0"
+    assert readable(linked) == "/c/asterisk -f"
+    assert readable(b"python\0-m\0ctid\0") == "python -m ctid"
+    assert readable(b"") == ""
