@@ -26,7 +26,7 @@ from ctid.model.words import (
 )
 
 
-class Pbx(Struct, frozen=True, kw_only=True):
+class Pbx(Struct, frozen=True, kw_only=True, gc=False):
     """The link to one PBX."""
 
     kind: ClassVar[str] = "pbx"
@@ -41,7 +41,7 @@ class Pbx(Struct, frozen=True, kw_only=True):
     """When the last snapshot was taken."""
 
 
-class Membership(Struct, frozen=True, kw_only=True):
+class Membership(Struct, frozen=True, kw_only=True, gc=False):
     """An agent in one queue."""
 
     queue: QueueId
@@ -55,7 +55,7 @@ class Membership(Struct, frozen=True, kw_only=True):
     wrapup_ends_at: Instant | None = None
 
 
-class Agent(Struct, frozen=True, kw_only=True):
+class Agent(Struct, frozen=True, kw_only=True, gc=False):
     """A person who takes calls, found as a member of queues."""
 
     kind: ClassVar[str] = "agent"
@@ -75,7 +75,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     queues: tuple[Membership, ...] = ()
 
 
-class Device(Struct, frozen=True, kw_only=True):
+class Device(Struct, frozen=True, kw_only=True, gc=False):
     """A phone: what it does, and whether the PBX can reach it."""
 
     kind: ClassVar[str] = "device"
@@ -87,7 +87,7 @@ class Device(Struct, frozen=True, kw_only=True):
     agent: AgentId | None = None
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class Waiting(Struct, frozen=True, kw_only=True, gc=False):
     """A caller who waits in a queue; position 1 is served first."""
 
     call: CallId
@@ -95,7 +95,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     since: Instant
 
 
-class Queue(Struct, frozen=True, kw_only=True):
+class Queue(Struct, frozen=True, kw_only=True, gc=False):
     """A queue, who waits in it and how its members stand."""
 
     kind: ClassVar[str] = "queue"
@@ -111,7 +111,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     """How many members are in each state; states with none are left out."""
 
 
-class Party(Struct, frozen=True, kw_only=True):
+class Party(Struct, frozen=True, kw_only=True, gc=False):
     """One party of a call."""
 
     leg: LegId
@@ -124,7 +124,7 @@ class Party(Struct, frozen=True, kw_only=True):
     agent: AgentId | None = None
 
 
-class Call(Struct, frozen=True, kw_only=True):
+class Call(Struct, frozen=True, kw_only=True, gc=False):
     """A call and its parties; a supervisor who listens is in `supervisions`, not a party."""
 
     kind: ClassVar[str] = "call"
@@ -147,7 +147,7 @@ class Call(Struct, frozen=True, kw_only=True):
     merged_into: CallId | None = None
 
 
-class Supervision(Struct, frozen=True, kw_only=True):
+class Supervision(Struct, frozen=True, kw_only=True, gc=False):
     """A supervisor's session in a live call."""
 
     kind: ClassVar[str] = "supervision"

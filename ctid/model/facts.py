@@ -99,13 +99,16 @@ class LinkDown(_Fact, frozen=True, kw_only=True, gc=False, tag="link_down"):
 
 
 class Snapshot(_Fact, frozen=True, kw_only=True, gc=False, tag="snapshot"):
-    """Everything the PBX knows now; what is not in it is no more."""
+    """Everything the PBX knows now; what is not in it is no more.
+
+    `supervisions` is none while the driver cannot see them: those known stay as they were, stale.
+    """
 
     legs: tuple[Leg, ...]
     members: tuple[Member, ...]
     queues: tuple[QueueInfo, ...]
     devices: tuple[DeviceInfo, ...]
-    supervisions: tuple[Supervision, ...]
+    supervisions: tuple[Supervision, ...] | None
 
 
 class LegChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="leg_changed"):

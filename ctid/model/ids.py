@@ -1,6 +1,7 @@
 """Identifiers. Each is opaque text, safe in an MQTT topic and in a URL path segment."""
 
 import re
+from functools import lru_cache
 from typing import NewType
 
 PbxId = NewType("PbxId", str)
@@ -18,6 +19,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.@:=~-]")
 _LONGEST = 128
 
 
+@lru_cache(maxsize=4096)
 def safe_id(text: str) -> str:
     """Make `text` fit for a topic level and a URL segment.
 

@@ -36,7 +36,7 @@ class Activity:
         self.alerting = False
         self.leg: Leg | None = None
         for leg in legs:
-            if leg.conversation is not None or leg.incoming:
+            if leg.conversation is not None or leg.incoming:  # as in `doing`
                 # Of two calls the one that is not on hold is the one she is in.
                 if not self.talking or not leg.held:
                     self.leg = leg
@@ -45,6 +45,12 @@ class Activity:
                 self.alerting = True
                 if not self.talking:
                     self.leg = leg
+
+
+def doing(leg: Leg) -> tuple[object, ...]:
+    """All of a leg of hers that an agent is derived from; equal values derive the same agent."""
+    talking = leg.conversation is not None or leg.incoming
+    return (leg.call, leg.device, talking, leg.held, leg.state is LegState.ALERTING)
 
 
 def derive_agent(
@@ -59,12 +65,17 @@ def derive_agent(
     device: DeviceId | None,
     call: CallId | None,
     at: Instant,
+    now: Instant,
     stale: bool,
 ) -> Agent:
-    """Derive an agent; with no membership she is logged out."""
+    """Derive an agent; with no membership she is logged out.
+
+    `at` is when the change came, by the PBX's clock; `now` is the latest time known, so that after-call
+    work that is over does not begin again when the PBX's clock is behind ours.
+    """
     memberships = tuple(
         [
-            derive_membership(member, activity, queues.get(member.queue, _NO_QUEUE_PROFILE), at)
+            derive_membership(member, activity, queues.get(member.queue, _NO_QUEUE_PROFILE), now)
             for member in members
         ]
     )
@@ -89,7 +100,7 @@ def derive_agent(
         device=device,
         call=call,
         wrapup_ends_at=max(
-            (m.wrapup_ends_at for m in memberships if m.wrapup_ends_at is not None), default=None
+            [m.wrapup_ends_at for m in memberships if m.wrapup_ends_at is not None], default=None
         ),
         queues=memberships,
     )
@@ -103,7 +114,7 @@ def wrapup_end(member: Member, queue: QueueProfile) -> Instant | None:
     return Instant(member.last_call_at + length)
 
 
-def derive_membership(member: Member, activity: Activity, queue: QueueProfile, at: Instant) -> Membership:
+def derive_membership(member: Member, activity: Activity, queue: QueueProfile, now: Instant) -> Membership:
     """Derive the state in one queue.
 
     Her legs say whether she talks: that the queue believes her in a call (`in_call`) may be out of date.
@@ -118,7 +129,7 @@ def derive_membership(member: Member, activity: Activity, queue: QueueProfile, a
         state = AgentState.OFFERED
     else:
         end = wrapup_end(member, queue)
-        if end is not None and end > at:
+        if end is not None and end > now:
             state, wrapup = AgentState.WORKING_AFTER_CALL, end
         elif member.paused:
             state, reason = AgentState.NOT_READY, member.reason

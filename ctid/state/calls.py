@@ -1,6 +1,5 @@
 """A call, derived from its legs."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 
 from ctid.model.entities import Call, Party
@@ -35,7 +34,7 @@ def derive_call(
 ) -> Call:
     """Derive a call with at least one live leg. `old` gives what its gone legs told."""
     ordered = sorted(legs, key=_age) if len(legs) > 1 else list(legs)
-    with_agent = any(leg.device in agent_of for leg in ordered)
+    with_agent = not agent_of.keys().isdisjoint([leg.device for leg in ordered if leg.device is not None])
     old_parties = {party.leg: party for party in old.parties} if old else {}
     parties = tuple(
         [_party(leg, old_parties.get(leg.id), agent_of, phones, at, with_agent=with_agent) for leg in ordered]
@@ -46,7 +45,8 @@ def derive_call(
     aliases = old.aliases if old else (key,)
     for leg in ordered:
         queue = leg.queue or queue
-        if leg.id not in aliases:
+        # Legs that only rang are no part of the call's story, and a long wait has many of them.
+        if leg.state is LegState.CONNECTED and leg.id not in aliases:
             aliases = (*aliases, leg.id)
     answered = old.answered_at if old else None
     if answered is None and state in (CallState.CONNECTED, CallState.HELD):
@@ -111,14 +111,20 @@ def _party(
 
 
 def _state(legs: Collection[Leg], old: Call | None) -> CallState:
-    talking = Counter([leg.conversation for leg in legs if leg.conversation is not None])
-    shared = {conversation for conversation, count in talking.items() if count > 1}
+    alone: set[str] = set()
+    shared: set[str] = set()
+    alerting = queued = False
+    for leg in legs:
+        if leg.conversation is not None:
+            (shared if leg.conversation in alone else alone).add(leg.conversation)
+        alerting = alerting or leg.state is LegState.ALERTING
+        queued = queued or leg.position is not None
     if shared:
         held = any(leg.held for leg in legs if leg.conversation in shared)
         return CallState.HELD if held else CallState.CONNECTED
-    if any(leg.state is LegState.ALERTING for leg in legs):
+    if alerting:
         return CallState.ALERTING
-    if any(leg.position is not None for leg in legs):
+    if queued:
         return CallState.QUEUED
     if old is not None and old.state is CallState.ALERTING and len(legs) > 1:
         return CallState.ALERTING  # answered, and on the way to being connected
@@ -132,8 +138,8 @@ def _direction(
     agent_of: Mapping[DeviceId, AgentId],
     phones: Collection[DeviceId],
 ) -> Direction:
-    if old is not None and len(old.parties) > 1:
-        return old.direction
+    if old is not None and (len(parties) == 1 or len(old.parties) > 1 or old.answered_at is not None):
+        return old.direction  # the first tells it, then the first two; later it is settled
     if parties[0].role not in (Role.AGENT, Role.SUPERVISOR) and first.device not in phones:
         return Direction.INBOUND
     inside = all(party.agent is not None or party.device in phones for party in parties)

@@ -37,12 +37,13 @@ def _calls(store: Store) -> Iterator[str]:
 
 
 def _agents(store: Store) -> Iterator[str]:
+    parties = {(call.pbx, party.leg) for call in store.calls.values() for party in call.parties}
     for agent in store.agents.values():
         where = f"agent {agent.id}"
         if agent.state is AgentState.LOGGED_OUT and agent.queues:
             yield f"{where} is logged out and a member of {agent.queues[0].queue}"
         unseen = any(
-            member.serving is not None and member.serving not in store.rows[agent.pbx].legs
+            member.serving is not None and (agent.pbx, member.serving) not in parties
             for member in store.rows[agent.pbx].members.get(agent.id, {}).values()
         )
         if agent.state in (AgentState.BUSY, AgentState.BUSY_OTHER) and agent.call is None and not unseen:
@@ -98,7 +99,7 @@ def _links(store: Store) -> Iterator[str]:
             continue
         if link.state is LinkState.DOWN and not entity.stale:
             yield f"{entity.kind} {entity.id} is not stale, and the link is down"
-        if link.synchronized_at is not None and entity.stale:
+        if link.state is LinkState.CONNECTED and link.synchronized_at is not None and entity.stale:
             yield f"{entity.kind} {entity.id} is stale, and the link is up and synchronized"
 
 

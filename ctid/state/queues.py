@@ -21,13 +21,12 @@ def derive_queue(
     at: Instant,
     stale: bool,
 ) -> Queue:
-    """Derive a queue. Positions are counted afresh: the PBX tells a new one only to the caller."""
+    """Derive a queue. `waiting` is in the order of service; positions are counted by it."""
     counts: dict[AgentState, int] = {}
     for agent in agents:
         for membership in agent.queues:
             if membership.queue == ident:
                 counts[membership.state] = counts.get(membership.state, 0) + 1
-    callers = sorted(waiting, key=_place)
     return Queue(
         id=ident,
         pbx=pbx,
@@ -42,12 +41,8 @@ def derive_queue(
                     position=place,
                     since=leg.queued_at or leg.created_at,
                 )
-                for place, leg in enumerate(callers, 1)
+                for place, leg in enumerate(waiting, 1)
             ]
         ),
         agents=dict(sorted(counts.items())),
     )
-
-
-def _place(leg: Leg) -> tuple[int, float]:
-    return (leg.position or 0, leg.created_at)

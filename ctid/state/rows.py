@@ -19,6 +19,7 @@ class Rows:
         self.call_legs: dict[str, dict[LegId, Leg]] = {}
         self.device_legs: defaultdict[DeviceId, dict[LegId, Leg]] = defaultdict(dict)
         self.waiting: defaultdict[QueueId, dict[LegId, Leg]] = defaultdict(dict)
+        """Who waits in each queue, in the order in which they are served."""
         self.queue_agents: defaultdict[QueueId, dict[AgentId, None]] = defaultdict(dict)
         self.engaged: dict[LegId, dict[tuple[AgentId, QueueId], None]] = {}
         """The memberships that a caller's leg is offered to or served by; the leg may not be told yet."""
@@ -31,15 +32,30 @@ class Rows:
                 self._forget_call(old)
             if old.device != leg.device and old.device is not None:
                 self.device_legs[old.device].pop(leg.id, None)
-            if old.position is not None and old.queue is not None:
+            if old.queue is not None and (old.queue, old.position) != (leg.queue, leg.position):
                 self.waiting[old.queue].pop(leg.id, None)
         self.legs[leg.id] = leg
         self.call_legs.setdefault(leg.call, {})[leg.id] = leg
         if leg.device is not None:
             self.device_legs[leg.device][leg.id] = leg
         if leg.position is not None and leg.queue is not None:
-            self.waiting[leg.queue][leg.id] = leg
+            self._line_up(leg.queue, leg, leg.position)
         return old
+
+    def _line_up(self, queue: QueueId, leg: Leg, position: int) -> None:
+        """Let a leg wait. Its position was true when it was told: who is served since moves nobody's."""
+        waiting = self.waiting[queue]
+        if leg.id in waiting or position > len(waiting):
+            waiting[leg.id] = leg
+            return
+        line = list(waiting.items())
+        line.insert(max(position - 1, 0), (leg.id, leg))
+        self.waiting[queue] = dict(line)
+
+    def sort_waiting(self) -> None:
+        """Put all who wait in the order of their positions; right when these were told at one moment."""
+        for queue, legs in self.waiting.items():
+            self.waiting[queue] = {leg.id: leg for leg in sorted(legs.values(), key=_place)}
 
     def drop_leg(self, ident: LegId) -> Leg | None:
         """Remove a leg; returns what it was."""
@@ -60,7 +76,7 @@ class Rows:
             del self.call_legs[leg.call]
 
     def put_member(self, member: Member) -> None:
-        """Set a membership. A phone is the agent's who last signed on at it, not whose membership changed last."""
+        """Set a membership; its phone becomes the agent's when she joins with it, not when she changes."""
         old = self._disengage(member.agent, member.queue)
         for leg in (member.offered, member.serving):
             if leg is not None:
@@ -73,7 +89,7 @@ class Rows:
     def drop_member(self, agent: AgentId, queue: QueueId) -> None:
         """Remove a membership; the agent stays known, with one queue less."""
         self._disengage(agent, queue)
-        self.members.get(agent, {}).pop(queue, None)
+        self.members.setdefault(agent, {}).pop(queue, None)
         self.queue_agents[queue].pop(agent, None)
 
     def _disengage(self, agent: AgentId, queue: QueueId) -> Member | None:
@@ -90,3 +106,7 @@ class Rows:
     def devices_of(self, agent: AgentId) -> list[DeviceId]:
         """The agent's devices."""
         return [device for device, owner in self.agent_of.items() if owner == agent]
+
+
+def _place(leg: Leg) -> tuple[int, float]:
+    return (leg.position or 0, leg.queued_at or leg.created_at)

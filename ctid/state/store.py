@@ -27,7 +27,7 @@ from ctid.model.facts import (
 from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import CallState, LinkState, SupervisionEnd, SupervisionState
-from ctid.state.agents import Activity, derive_agent
+from ctid.state.agents import Activity, derive_agent, doing
 from ctid.state.calls import call_id, derive_call
 from ctid.state.changes import Change, Occurrence, Update
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
@@ -61,11 +61,15 @@ class Store:
         self.rows: dict[PbxId, Rows] = {}
         self._profiles = profiles or Profiles()
         self._deadlines: dict[AgentId, Instant] = {}
+        self._now = Instant(0)
+        """The latest time that `on_time` was told."""
         self._updates: list[Update] = []
         self._dirty_calls: dict[str, None] = {}
         self._dirty_agents: dict[AgentId, None] = {}
         self._dirty_queues: dict[QueueId, None] = {}
         self._merged: dict[str, str] = {}
+        self._moved: dict[SupervisionId, CallId] = {}
+        """The calls of sessions whose own was merged into another; a driver still tells the first."""
 
     def entities(self) -> Iterator[Entity]:
         """Every live entity, links first."""
@@ -110,7 +114,7 @@ class Store:
     def on_time(self, now: float) -> list[Update]:
         """Let the time pass: after-call work whose end has come is over."""
         updates: list[Update] = []
-        at = Instant(now)
+        at = self._now = Instant(now)
         for agent, deadline in list(self._deadlines.items()):
             if deadline <= now:
                 del self._deadlines[agent]
@@ -132,7 +136,7 @@ class Store:
 
     def _leg_changed(self, rows: Rows, leg: Leg) -> None:
         old = rows.put_leg(leg)
-        self._touch(rows, leg)
+        self._touch(rows, leg, old)
         if old is not None and old is not leg:
             if old.call != leg.call and not _parties(rows, old.call):
                 self._merged[old.call] = leg.call
@@ -149,23 +153,28 @@ class Store:
         if old is not None:
             self._touch(rows, old)
 
-    def _touch(self, rows: Rows, leg: Leg) -> None:
+    def _touch(self, rows: Rows, leg: Leg, old: Leg | None = None) -> None:
+        """Have derived anew what a leg is in; `old` is what it was where that is the same."""
         self._dirty_calls[leg.call] = None
-        self._touch_agent(rows, leg)
-        if leg.queue is not None:
+        self._touch_agents(rows, leg, old)
+        if leg.queue is not None and leg.position is not None:  # a queue tells those who wait in it
             self._dirty_queues[leg.queue] = None
 
-    def _touch_agent(self, rows: Rows, leg: Leg) -> None:
-        if leg.device is not None and leg.device in rows.agent_of:
-            self._dirty_agents[rows.agent_of[leg.device]] = None
+    def _touch_agents(self, rows: Rows, leg: Leg, old: Leg | None = None) -> None:
+        owner = rows.agent_of.get(leg.device) if leg.device is not None else None
+        # Who works after a call may be done with that, whatever the leg tells.
+        if owner is not None and (old is None or doing(old) != doing(leg) or owner in self._deadlines):
+            self._dirty_agents[owner] = None
         for agent, _ in rows.engaged.get(leg.id, ()):
-            self._dirty_agents[agent] = None
+            if old is None or old.call != leg.call or agent in self._deadlines:
+                self._dirty_agents[agent] = None
 
     def _member_changed(self, rows: Rows, member: Member, at: Instant) -> None:
         owner = rows.agent_of.get(member.device) if member.device is not None else None
+        if member.queue not in rows.members.get(member.agent, ()):
+            self._dirty_queues[member.queue] = None  # later, when her state there changes
         rows.put_member(member)
         self._dirty_agents[member.agent] = None
-        self._dirty_queues[member.queue] = None
         if member.device is not None and rows.agent_of[member.device] != owner:
             if owner is not None:
                 self._dirty_agents[owner] = None
@@ -177,11 +186,13 @@ class Store:
         old = self.supervisions.get(supervision.id)
         if old is None and supervision.state is SupervisionState.ENDED:
             return  # told before: its end was its last document
+        supervision = replace(supervision, call=self._moved.get(supervision.id, supervision.call))
         if old is not None:
             self._dirty_calls[old.call.removeprefix(f"{old.pbx}.")] = None
         self._put(self.supervisions, supervision.id, supervision, at)
         if supervision.state is SupervisionState.ENDED:
             self._put(self.supervisions, supervision.id, None, at)
+            self._moved.pop(supervision.id, None)
         self._dirty_calls[supervision.call.removeprefix(f"{supervision.pbx}.")] = None
 
     def _occurred(self, moment: Moment) -> None:
@@ -246,6 +257,7 @@ class Store:
                 rows.agent_of.setdefault(device, agent)
         for leg in fact.legs:
             rows.put_leg(leg)
+        rows.sort_waiting()
         for leg in fact.legs:
             before = old.legs.get(leg.id)
             if before is not None and before.call != leg.call and not _parties(rows, before.call):
@@ -269,6 +281,8 @@ class Store:
             self._put(self.pbxs, fact.pbx, replace(link, synchronized_at=fact.at), fact.at)
 
     def _replace_supervisions(self, fact: Snapshot) -> None:
+        if fact.supervisions is None:
+            return
         seen = {supervision.id for supervision in fact.supervisions}
         for supervision in list(self.supervisions.values()):
             if supervision.pbx == fact.pbx and supervision.id not in seen:
@@ -283,6 +297,12 @@ class Store:
                 self._supervision_changed(lost, fact.at)
         for supervision in fact.supervisions:
             self._supervision_changed(supervision, fact.at)
+
+    def _move_supervisions(self, call: CallId, into: CallId, at: Instant) -> None:
+        for supervision in list(self.supervisions.values()):
+            if supervision.call == call:
+                self._moved[supervision.id] = into
+                self._supervision_changed(supervision, at)
 
     # Rows into entities ---------------------------------------------------------------------------
 
@@ -308,7 +328,7 @@ class Store:
         if (old is None) == parties:
             # A supervisor alone is in no call: the others coming or going decides whether she is.
             for leg in legs.values():
-                self._touch_agent(rows, leg)
+                self._touch_agents(rows, leg)
         if not parties:
             merged = self._merged.pop(key, None)
             if old is not None:
@@ -324,8 +344,10 @@ class Store:
                 )
                 self._put(self.calls, ident, ended, at)
                 self._put(self.calls, ident, None, at)
+                if into is not None:
+                    self._move_supervisions(ident, into, at)
             return
-        supervisions = tuple(s.id for s in self.supervisions.values() if s.call == ident)
+        supervisions = tuple([s.id for s in self.supervisions.values() if s.call == ident])
         call = derive_call(
             rows.pbx,
             key,
@@ -350,17 +372,19 @@ class Store:
         ]
         activity = Activity(legs)
         leg = activity.leg or _callers_leg(rows, members.values())
+        old = self.agents.get(ident)
         agent = derive_agent(
             rows.pbx,
             ident,
             members.values(),
             activity,
-            self.agents.get(ident),
+            old,
             profile=self._profiles.agents.get(ident, _NO_AGENT_PROFILE),
             queues=self._profiles.queues,
             device=next((m.device for m in members.values()), devices[0] if devices else None),
             call=self._call_of(rows, leg) if leg is not None else None,
             at=at,
+            now=max(at, self._now),
             stale=self._stale(rows.pbx),
         )
         if agent.wrapup_ends_at is not None:
@@ -368,9 +392,11 @@ class Store:
             self._deadlines[ident] = min(ends)
         else:
             self._deadlines.pop(ident, None)
+        states = {m.queue: m.state for m in old.queues} if old else {}
         if self._put(self.agents, ident, agent, at):
             for membership in agent.queues:
-                self._dirty_queues[membership.queue] = None
+                if states.get(membership.queue) is not membership.state:  # a queue counts states
+                    self._dirty_queues[membership.queue] = None
 
     def _call_of(self, rows: Rows, leg: Leg) -> CallId | None:
         """The leg's call; a supervisor's leg is in none once she is alone."""
@@ -443,7 +469,8 @@ def _callers_leg(rows: Rows, members: Collection[Member]) -> Leg | None:
 
 def _parties(rows: Rows, key: str) -> bool:
     """Whether a call has a party; legs that are all supervisors' make none."""
-    return any(leg.supervision is None for leg in rows.call_legs.get(key, {}).values())
+    legs = rows.call_legs.get(key)
+    return legs is not None and any(leg.supervision is None for leg in legs.values())
 
 
 def _known_agents(rows: Rows) -> Iterator[tuple[AgentId, list[DeviceId]]]:

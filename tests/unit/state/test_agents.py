@@ -1,0 +1,370 @@
+import pytest
+
+from ctid.model.facts import Leg, Member
+from ctid.model.ids import AgentId, DeviceId, LegId, QueueId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.words import AgentState, DeviceState, LegState
+from ctid.state.agents import DEVICE_UNAVAILABLE, Activity, wrapup_end
+from ctid.state.profile import QueueProfile
+from helpers.floor import BASE, Floor
+
+
+def test_an_agent_is_found_as_a_member_and_has_the_configured_name(floor: Floor) -> None:
+    """The configuration names and teams her; whom it does not know has the PBX's name, or her id."""
+    floor.agent_joins("1001", "support")
+    floor.agent_joins("1002", "support", name="Berta")
+    floor.agent_joins("1003", "support", name="")
+    names = {agent.id: (agent.name, agent.team) for agent in floor.store.agents.values()}
+    assert names == {"1001": ("Anna", "north"), "1002": ("Berta", ""), "1003": ("1003", "")}
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "reason"),
+    [
+        ({}, AgentState.READY, ""),
+        ({"paused": True, "reason": "lunch"}, AgentState.NOT_READY, "lunch"),
+        ({"paused": True}, AgentState.NOT_READY, ""),
+        ({"device_state": DeviceState.UNAVAILABLE}, AgentState.NOT_READY, DEVICE_UNAVAILABLE),
+        ({"device_state": DeviceState.UNKNOWN}, AgentState.UNKNOWN, ""),
+        ({"paused": True, "reason": "lunch", "offered": LegId("c1")}, AgentState.OFFERED, ""),
+    ],
+)
+def test_a_member_without_a_call_has_the_state_that_the_queue_tells(
+    floor: Floor, told: dict[str, object], state: AgentState, reason: str
+) -> None:
+    """Offered is above paused, which is above what her phone does."""
+    floor.agent_joins("1001", "support", **told)
+    agent = floor.agent("1001")
+    assert (agent.state, agent.reason) == (state, reason)
+    assert agent.queues[0].paused is bool(told.get("paused", False))
+
+
+def test_an_agent_who_leaves_her_last_queue_is_logged_out(floor: Floor) -> None:
+    """She stays known, with no queue."""
+    floor.agent_joins("1001", "support")
+    floor.agent_joins("1001", "sales")
+    floor.agent_leaves("1001", "support")
+    assert [membership.queue for membership in floor.agent("1001").queues] == ["sales"]
+    floor.wait(3)
+    floor.agent_leaves("1001", "sales")
+    agent = floor.agent("1001")
+    assert (agent.state, agent.queues, agent.since) == (AgentState.LOGGED_OUT, (), BASE + 3)
+    assert (agent.name, agent.device) == ("Anna", "1001")
+
+
+def test_a_logged_out_agent_keeps_the_name_that_the_pbx_gave(floor: Floor) -> None:
+    """The name is known from the time when she was a member."""
+    floor.agent_joins("1002", "sales", name="Berta")
+    floor.agent_leaves("1002", "sales")
+    assert floor.agent("1002").name == "Berta"
+
+
+def test_leaving_a_queue_that_nobody_joined_is_a_logged_out_agent(floor: Floor) -> None:
+    """A removal that comes first makes her known, and harms nothing."""
+    floor.agent_leaves("1009", "support")
+    assert floor.agent("1009").state is AgentState.LOGGED_OUT
+    assert floor.agent("1009").device is None
+
+
+def test_the_states_of_a_queue_call(floor: Floor) -> None:
+    """Ready, offered, busy, busy on hold, working after call, ready: with the call, and since when."""
+    floor.agent_joins("1001", "support")
+    seen = []
+
+    def look() -> None:
+        agent = floor.agent("1001")
+        seen.append((agent.state, agent.call, agent.since - BASE))
+
+    floor.customer_joins("c1", "support")
+    look()
+    floor.wait(1)
+    floor.agent_offered("1001", "support", "c1", "a1")
+    look()
+    floor.wait(2)
+    floor.agent_answers("1001", "support", "c1", "a1")
+    look()
+    floor.wait(3)
+    floor.holds("a1")
+    look()
+    floor.wait(4)
+    floor.call_over("1001", "support", "c1", "a1")
+    look()
+    floor.wait(10)
+    look()
+    assert seen == [
+        (AgentState.READY, None, 0),
+        (AgentState.OFFERED, "lab.c1", 1),
+        (AgentState.BUSY, "lab.c1", 3),
+        (AgentState.BUSY, "lab.c1", 3),
+        (AgentState.WORKING_AFTER_CALL, None, 10),
+        (AgentState.READY, None, 20),
+    ]
+    assert floor.agent("1001").queues[0].calls_taken == 1
+
+
+def test_a_missed_offer_leaves_her_ready(floor: Floor) -> None:
+    """Her phone stops ringing, and nothing of the call stays with her."""
+    floor.agent_joins("1001", "support")
+    floor.customer_joins("c1", "support")
+    floor.agent_offered("1001", "support", "c1", "a1")
+    floor.hangs_up("a1")
+    assert floor.agent("1001").state is AgentState.OFFERED, "the queue has not let go yet"
+    floor.put_member("1001", "support", offered=None)
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.READY, None)
+
+
+def test_an_agent_without_a_leg_of_her_own_is_in_her_callers_call(floor: Floor) -> None:
+    """The queue says whom it connected her to, also where her phone's leg is not known as hers."""
+    floor.agent_joins("1001", "support", device=None)
+    floor.customer_joins("c1", "support")
+    floor.put_member("1001", "support", offered=LegId("c1"))
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.OFFERED, "lab.c1")
+    floor.put_member("1001", "support", offered=None, serving=LegId("c1"))
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.BUSY, "lab.c1")
+    floor.put_leg("c1", call="k2")
+    assert floor.agent("1001").call == "lab.k2", "her caller's call is hers, under its new id"
+    floor.hangs_up("c1")
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.BUSY, None)
+    floor.agent_done("1001", "support")
+    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
+
+
+def test_a_caller_told_after_the_member_is_found(floor: Floor) -> None:
+    """The queue's word may be ahead of the leg that it speaks of."""
+    floor.agent_joins("1001", "support", serving=LegId("c1"), in_call=True)
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.BUSY, None)
+    floor.customer_dials("c1")
+    assert floor.agent("1001").call == "lab.c1"
+
+
+def test_a_call_that_is_from_no_queue_makes_her_busy_other(floor: Floor) -> None:
+    """Her own call, and one straight to her, are seen as such from the dialling to the end."""
+    floor.agent_joins("1001", "support")
+    floor.put_leg("a1", call="a1", incoming=True, device=DeviceId("1001"), dialled="0698765432")
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.BUSY_OTHER, "lab.a1")
+    floor.hangs_up("a1")
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.READY, None)
+
+
+def test_a_direct_call_that_rings_is_an_offer(floor: Floor) -> None:
+    """Her phone rings: she is offered a call, although no queue says so."""
+    floor.agent_joins("1001", "support")
+    floor.customer_dials("c1", dialled="1001")
+    floor.rings("a1", "c1", "1001")
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.OFFERED, "lab.c1")
+
+
+def test_a_queue_that_believes_her_in_a_call_is_heard_only_while_she_talks(floor: Floor) -> None:
+    """`in_call` tells whose call she talks in, and nothing when her legs say that she talks no more."""
+    floor.agent_joins("1001", "support", in_call=True)
+    assert floor.agent("1001").state is AgentState.READY
+    floor.customer_dials("c1")
+    floor.rings("a1", "c1", "1001")
+    floor.connected("c1", "a1")
+    assert floor.agent("1001").state is AgentState.BUSY
+
+
+def test_busy_in_one_queue_is_busy(floor: Floor) -> None:
+    """She serves a caller of one queue: in the other she is busy with a call that is not its own."""
+    floor.agent_joins("1001", "support")
+    floor.agent_joins("1001", "sales")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    agent = floor.agent("1001")
+    assert {membership.queue: membership.state for membership in agent.queues} == {
+        "support": AgentState.BUSY,
+        "sales": AgentState.BUSY_OTHER,
+    }
+    assert agent.state is AgentState.BUSY
+
+
+def test_a_pause_in_one_queue_leaves_her_ready_in_the_other(floor: Floor) -> None:
+    """Not ready is what she is when she is paused in all of them."""
+    floor.agent_joins("1001", "support")
+    floor.agent_joins("1001", "sales")
+    floor.agent_pauses("1001", "support", "lunch")
+    assert (floor.agent("1001").state, floor.agent("1001").reason) == (AgentState.READY, "")
+    floor.wait(2)
+    floor.agent_pauses("1001", "sales", "lunch")
+    agent = floor.agent("1001")
+    assert (agent.state, agent.reason, agent.since) == (AgentState.NOT_READY, "lunch", BASE + 2)
+
+
+def test_another_reason_for_the_pause_is_a_new_state(floor: Floor) -> None:
+    """`since` is of the state and its reason; the same pause told again does not move it."""
+    floor.agent_joins("1001", "support")
+    floor.agent_pauses("1001", "support", "lunch")
+    floor.wait(5)
+    floor.put_member("1001", "support", penalty=3)
+    assert floor.agent("1001").since == BASE
+    floor.agent_pauses("1001", "support", "training")
+    assert floor.agent("1001").since == BASE + 5
+
+
+def test_a_pause_during_the_call_shows_after_the_after_call_work(floor: Floor) -> None:
+    """Busy and after-call work are above not ready."""
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.agent_pauses("1001", "support", "lunch")
+    assert floor.agent("1001").state is AgentState.BUSY
+    floor.call_over("1001", "support", "c1", "a1")
+    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
+    floor.wait(10)
+    assert (floor.agent("1001").state, floor.agent("1001").reason) == (AgentState.NOT_READY, "lunch")
+
+
+def test_after_call_work_ends_by_the_time_alone(floor: Floor) -> None:
+    """No PBX tells its end: until then nothing changes, then she is ready, and no deadline is left."""
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.call_over("1001", "support", "c1", "a1")
+    assert floor.agent("1001").wrapup_ends_at == BASE + 10
+    assert floor.store.next_deadline() == BASE + 10
+    assert floor.wait(9.999) == []
+    assert floor.wait(0.001) != []
+    assert (floor.agent("1001").state, floor.agent("1001").wrapup_ends_at) == (AgentState.READY, None)
+    assert floor.store.next_deadline() is None
+
+
+def test_after_call_work_is_of_the_queue_that_gave_the_call(floor: Floor) -> None:
+    """The queue without any is free at once; she works until the last of them ends."""
+    floor.agent_joins("1001", "support")
+    floor.agent_joins("1001", "sales")
+    floor.agent_joins("1001", "desk", wrapup_s=4.0)
+    floor.put_member("1001", "support", last_call_at=BASE)
+    floor.put_member("1001", "desk", last_call_at=BASE)
+    agent = floor.agent("1001")
+    ends = {membership.queue: membership.wrapup_ends_at for membership in agent.queues}
+    assert ends == {"support": BASE + 10, "sales": None, "desk": BASE + 4}
+    assert (agent.state, agent.wrapup_ends_at) == (AgentState.WORKING_AFTER_CALL, BASE + 10)
+    floor.wait(4)
+    desk = next(membership for membership in floor.agent("1001").queues if membership.queue == "desk")
+    assert desk.state is AgentState.READY
+    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
+    floor.wait(6)
+    assert floor.agent("1001").state is AgentState.READY
+
+
+def test_a_new_call_ends_after_call_work(floor: Floor) -> None:
+    """A call during it is what she does; the deadline is forgotten, or comes back when it is over."""
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.call_over("1001", "support", "c1", "a1")
+    floor.wait(3)
+    floor.put_leg("a2", call="a2", incoming=True, device=DeviceId("1001"), dialled="0698765432")
+    assert floor.agent("1001").state is AgentState.BUSY_OTHER
+    assert floor.store.next_deadline() is None
+    floor.hangs_up("a2")
+    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
+    assert floor.store.next_deadline() == BASE + 10
+
+
+@pytest.mark.parametrize(
+    ("member_s", "queue_s", "end"), [(0.0, 0.0, None), (0.0, 8.0, 8.0), (5.0, 8.0, 5.0), (5.0, 0.0, 5.0)]
+)
+def test_the_members_own_after_call_work_is_above_the_queues(
+    member_s: float, queue_s: float, end: float | None
+) -> None:
+    """None is given by neither; the member's is taken where it is told."""
+    member = Member(
+        queue=QueueId("q"), agent=AgentId("a"), name="", last_call_at=Instant(100.0), wrapup_s=member_s
+    )
+    expected = None if end is None else 100.0 + end
+    assert wrapup_end(member, QueueProfile(wrapup_s=queue_s)) == expected
+
+
+def test_the_call_that_is_not_on_hold_is_the_one_she_is_in(floor: Floor) -> None:
+    """Of two calls of her phone the active one counts, in whatever order they are told."""
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.holds("a1")
+    floor.put_leg("a2", call="a2", incoming=True, device=DeviceId("1001"), dialled="1002")
+    assert floor.agent("1001").call == "lab.a2"
+    floor.holds("a2")
+    floor.retrieves("a1")
+    assert floor.agent("1001").call == "lab.c1"
+
+
+def _leg(ident: str, **told: bool | str | LegState) -> Leg:
+    return Leg(id=LegId(ident), call=ident, created_at=BASE, **{"incoming": False, **told})  # type: ignore[arg-type] # of many fields
+
+
+def test_a_ringing_call_does_not_hide_the_one_she_talks_in() -> None:
+    """Talking is further on than ringing, in either order of the legs."""
+    ringing, talking = _leg("r", state=LegState.ALERTING), _leg("t", conversation="b")
+    for legs in ((ringing, talking), (talking, ringing)):
+        activity = Activity(legs)
+        assert (activity.talking, activity.alerting, activity.leg) == (True, True, talking)
+
+
+def test_a_held_call_does_not_hide_the_active_one() -> None:
+    """Of two conversations the one that is not on hold is hers, in either order of the legs."""
+    held, active = _leg("h", conversation="b1", held=True), _leg("t", conversation="b2")
+    for legs in ((held, active), (active, held)):
+        assert Activity(legs).leg is active
+
+
+def test_a_leg_that_only_exists_is_no_activity() -> None:
+    """A leg that the PBX has not begun to ring says nothing of her."""
+    activity = Activity([_leg("n")])
+    assert (activity.talking, activity.alerting, activity.leg) == (False, False, None)
+
+
+def test_a_phone_that_changes_hands_is_the_new_agents(floor: Floor) -> None:
+    """The live call, the phone and both agents follow when another agent signs on at the same phone."""
+    floor.phone("1001", DeviceState.IN_USE)
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.agent_joins("1002", "sales", device=DeviceId("1001"))
+    assert floor.party("c1", "a1").agent == "1002"
+    assert floor.device("1001").agent == "1002"
+    assert floor.agent("1002").call == "lab.c1"
+    floor.agent_done("1001", "support")
+    assert floor.agent("1001").call is None
+    floor.hangs_up("c1", "a1")
+    assert floor.agent("1002").call is None
+
+
+def test_an_agent_whose_phone_was_taken_is_in_its_calls_no_more(floor: Floor) -> None:
+    """At once, and not only when something else of her is told."""
+    floor.agent_joins("1001", "support")
+    floor.put_leg("a1", call="a1", incoming=True, device=DeviceId("1001"), dialled="0698765432")
+    assert floor.agent("1001").state is AgentState.BUSY_OTHER
+    floor.agent_joins("1002", "sales", device=DeviceId("1001"))
+    assert (floor.agent("1001").state, floor.agent("1001").call) == (AgentState.READY, None)
+    assert (floor.agent("1002").state, floor.agent("1002").call) == (AgentState.BUSY_OTHER, "lab.a1")
+
+
+def test_after_call_work_that_is_over_is_seen_by_any_fact_of_her_phone(floor: Floor) -> None:
+    """A fact that is later than its end ends it, though nobody has let the time pass yet."""
+    floor.agent_joins("1001", "support")
+    floor.put_leg("n1", call="n1", incoming=False, device=DeviceId("1001"))
+    floor.put_member("1001", "support", last_call_at=BASE)
+    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
+    floor.now = Instant(BASE + 11)
+    floor.put_leg("n1", name="Rosa")
+    assert floor.agent("1001").state is AgentState.READY
+    assert floor.store.next_deadline() is None
+
+
+def test_a_supervisor_who_takes_calls_is_not_busy_by_her_session_alone(floor: Floor) -> None:
+    """Her leg counts as a call while a customer is in it, and not when she is alone with the PBX."""
+    floor.agent_joins("2001", "support", device=DeviceId("2001"))
+    session = SupervisionId("s1")
+    floor.put_leg(
+        "p1", call="c1", incoming=False, conversation="b", device=DeviceId("2001"), supervision=session
+    )
+    assert (floor.agent("2001").state, floor.agent("2001").call) == (AgentState.READY, None)
+    floor.put_leg("c1", call="c1", incoming=True, conversation="b")
+    assert (floor.agent("2001").state, floor.agent("2001").call) == (AgentState.BUSY_OTHER, "lab.c1")
+    floor.hangs_up("c1")
+    assert (floor.agent("2001").state, floor.agent("2001").call) == (AgentState.READY, None)
+
+
+def test_a_member_told_after_her_call_gives_the_call_its_agent(floor: Floor) -> None:
+    """Whose phone it is can be known later than the leg; the call is then told anew."""
+    floor.customer_dials("c1", dialled="1001")
+    floor.rings("a1", "c1", "1001")
+    assert floor.party("c1", "a1").agent is None
+    floor.agent_joins("1001", "support")
+    assert floor.party("c1", "a1").agent == "1001"
+    assert floor.agent("1001").state is AgentState.OFFERED
