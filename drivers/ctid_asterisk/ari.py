@@ -77,6 +77,8 @@ class Ari:
     async def _request(
         self, method: str, path: str, params: Mapping[str, str] | None = None, body: object = None
     ) -> Any:
+        if self._http.closed:
+            raise AriLost(f"{method} {path}: this session has ended")
         try:
             async with self._http.request(
                 method, f"{self._url}/ari/{path}", params=params, json=body

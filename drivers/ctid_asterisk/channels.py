@@ -21,6 +21,7 @@ class Channel:
         "bridged",
         "connected_at",
         "created_at",
+        "device",
         "dialled",
         "for_caller",
         "held",
@@ -45,14 +46,13 @@ class Channel:
         self.created_at = created_at
         self.incoming = incoming
         self.ours = unique.startswith(OURS)
-        self.name = name
-        self.party = is_party(name)
+        self.rename(name)
         self.state = LegState.INITIATED
         self.connected_at: Instant | None = None
         self.held = False
         self.bridge: str | None = None
         self.bridged = False
-        """It has been in a bridge."""
+        """It has been in a conversation with another party."""
         self.for_caller = False
         """It was dialled on behalf of another channel, to be bridged with it."""
         self.number = ""
@@ -68,11 +68,12 @@ class Channel:
         """Give it another name: a masquerade."""
         self.name = name
         self.party = is_party(name)
+        self.device = device_of_channel(name)
 
 
 def session_of(unique: str) -> SupervisionId:
-    """The session an id of ours is of: `s1a2` of `ctid-s1a2-phone-1795409466.1`."""
-    return SupervisionId(unique.split("-", 2)[1])
+    """The session an id of ours is of: `s1a2` of `ctid-app.s1a2-phone-1795409466.1`."""
+    return SupervisionId(unique.split("-", 2)[1].rpartition(".")[2])
 
 
 class Channels:
@@ -99,16 +100,15 @@ class Channels:
     def pair(self, one: str, two: str) -> list[str]:
         """Join the two halves of a Local channel."""
         self._twins[one], self._twins[two] = two, one
-        return [*self._around(one), *self._around(two)]
+        return [*self._met(one), *self._met(two)]
 
     def enter(self, unique: str, bridge: str) -> list[str]:
         """Put a channel into a bridge."""
         channel = self.by_id[unique]
         touched = self.leave(unique) if channel.bridge not in (None, bridge) else []
         channel.bridge = bridge
-        channel.bridged = True
         self._bridges.setdefault(bridge, {})[unique] = None
-        return [*touched, *self._around(unique)]
+        return [*touched, *self._met(unique)]
 
     def leave(self, unique: str) -> list[str]:
         """Take a channel out of its bridge, if it is in one."""
@@ -122,6 +122,15 @@ class Channels:
             del self._bridges[channel.bridge]
         channel.bridge = None
         return touched
+
+    def _met(self, unique: str) -> Iterable[str]:
+        """All channels around this one; the parties among them have met, if there are two."""
+        around = self._around(unique)
+        parties = [channel for channel in map(self.by_id.__getitem__, around) if channel.party]
+        if len(parties) > 1:
+            for party in parties:
+                party.bridged = True
+        return around
 
     def _around(self, unique: str) -> Iterable[str]:
         channel = self.by_id.get(unique)
@@ -165,12 +174,13 @@ class Channels:
                 return None
             call, supervision = with_her.linked, session_of(channel.unique)
         state = channel.state
-        if channel.for_caller and not channel.bridged and state is LegState.CONNECTED:
-            state = LegState.ALERTING  # answered, and nobody is there yet: the caller still hears it ring
-        device = device_of_channel(channel.name)
+        if channel.for_caller and not channel.bridged:
+            conversation = None
+            if state is LegState.CONNECTED:
+                state = LegState.ALERTING  # answered, and nobody is there yet: the caller still hears it ring
         number = channel.number
-        if not channel.incoming and device is not None and device.isdigit():
-            number = device
+        if not channel.incoming and channel.device is not None and channel.device.isdigit():
+            number = channel.device
         return Leg(
             id=LegId(channel.unique),
             call=call,
@@ -180,7 +190,7 @@ class Channels:
             connected_at=channel.connected_at,
             held=channel.held,
             conversation=conversation,
-            device=device,
+            device=channel.device,
             number=number,
             name=channel.person,
             dialled=channel.dialled,

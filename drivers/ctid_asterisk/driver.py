@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, assert_never
 
 import structlog
@@ -14,6 +14,7 @@ from ctid.model.capabilities import Capability
 from ctid.model.commands import Command, EndSupervision, StartSupervision, SwitchSupervision, TakeOver
 from ctid.model.entities import Supervision
 from ctid.model.errors import (
+    CtidError,
     LinkError,
     LinkRefused,
     PbxRefused,
@@ -29,7 +30,7 @@ from ctid.tasks import TaskOwner
 from ctid_asterisk import actions
 from ctid_asterisk.actions import Action
 from ctid_asterisk.ari import Ari, AriError, AriLost
-from ctid_asterisk.normalize import Lists, Normalizer
+from ctid_asterisk.normalize import Lists, Normalizer, UnreadableError
 from ctid_asterisk.resync import Resync
 from ctid_asterisk.session import (
     FENCE_VARIABLE,
@@ -47,6 +48,7 @@ from ctid_asterisk.session import (
 )
 from ctid_asterisk.settings import Settings, read_settings
 from ctid_asterisk.supervise import Stage
+from ctid_asterisk.wire import EncodeError, Message
 
 log = structlog.get_logger(__name__)
 
@@ -58,13 +60,17 @@ BATCHES = 200
 ARI_FIRST_S = 3.0
 """How long the first snapshot waits for ARI, so that it can hold the sessions found there."""
 ARI_AGAIN_S = 2.0
+ARI_REPLACED_S = 30.0
+"""After another program took the application's name."""
+UNREADABLE_S = 5.0
+"""After an event that could not be read: a snapshot makes up for it, and not more often than this."""
 FENCE_S = 2.0
 RELOAD_S = 0.2
 """A reload of everything tells one event a module: the lists are taken after the last of a burst."""
 
 NOISE = frozenset(
     {
-        "VarSet", "Newexten", "RTCPSent", "RTCPReceived", "NewConnectedLine", "NewAccountCode", "DialState",
+        "VarSet", "Newexten", "RTCPSent", "RTCPReceived", "NewAccountCode", "DialState",
         "BridgeCreate", "BridgeDestroy", "HangupRequest", "SoftHangupRequest", "MusicOnHoldStart",
         "MusicOnHoldStop", "ExtensionStatus", "PresenceStatus", "Cdr", "CEL", "TestEvent", "DTMFBegin",
         "DTMFEnd", "ChallengeSent", "SuccessfulAuth", "ChannelTalkingStart", "ChannelTalkingStop",
@@ -117,10 +123,14 @@ class AsteriskConnection:
         self._lost: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stage: Stage | None = None
+        self._last_stage: Stage | None = None
+        self._early: list[Fact] | None = []
+        """Facts of sessions from before the first snapshot, to be told after it."""
         self._fences = 0
         self._caught_up = asyncio.Event()
         self._resyncing = asyncio.Lock()
-        self._reload_seen = False
+        self._resync_due = False
+        self._unreadable: set[str] = set()
         self._closed = False
 
     @property
@@ -236,13 +246,11 @@ class AsteriskConnection:
         for out in outs:
             match out:
                 case WireEvent():
-                    facts += self._resync.receive(out.message, self._now())
+                    facts += self._receive(out.message)
                     if not self._resync.pending:
                         self._caught_up.set()
-                    reloaded = out.message.name == "Reload" and self._session.ready
-                    if reloaded and not self._reload_seen:
-                        self._reload_seen = True
-                        self._tasks.spawn(f"{self.pbx}/reload", self._reloaded())
+                    if out.message.name == "Reload" and self._session.ready:
+                        self._resync_in(RELOAD_S)
                 case Send():
                     self._write(out.data)
                 case Reply():
@@ -252,7 +260,7 @@ class AsteriskConnection:
                 case Failed():
                     answer = self._answers.pop(out.action_id, None)
                     if answer is not None and not answer.done():
-                        answer.set_exception(PbxTimeout(f"the PBX left an action unanswered ({out.reason})"))
+                        answer.set_exception(_unanswered(out))
                 case Ready():
                     if self._ready is not None and not self._ready.done():
                         self._ready.set_result(out)
@@ -263,6 +271,18 @@ class AsteriskConnection:
                     assert_never(out)
         self._arm()
         return facts
+
+    def _receive(self, message: Message) -> list[Fact]:
+        try:
+            return self._resync.receive(message, self._now())
+        except UnreadableError as error:
+            if error.name not in self._unreadable:
+                self._unreadable.add(error.name)
+                log.warning(
+                    "an event could not be read; a snapshot makes up for it", pbx=self.pbx, event=str(error)
+                )
+            self._resync_in(UNREADABLE_S)
+            return []
 
     def _write(self, data: bytes) -> None:
         if self._writer is not None and not self._writer.is_closing():
@@ -284,8 +304,18 @@ class AsteriskConnection:
     def _now(self) -> Instant:
         return Instant(self._clock.now())
 
-    async def _act(self, action: Action) -> Reply:
-        """Send an action and wait for its whole answer. Raises PbxUnavailable, PbxTimeout."""
+    async def _act(self, build: Callable[[], Action]) -> Reply:
+        """Build and send an action and wait for its whole answer.
+
+        Raises:
+            PbxRefused: what it names cannot be said to this PBX.
+            PbxUnavailable: the link is lost.
+            PbxTimeout: no answer.
+        """
+        try:
+            action = build()
+        except EncodeError as error:
+            raise PbxRefused(f"that cannot be said over AMI: {error}") from error
         if self._lost is not None:
             raise PbxUnavailable(f"the link to the PBX was lost ({self._lost})")
         ident, outs = self._session.send(action, time.monotonic())
@@ -302,17 +332,21 @@ class AsteriskConnection:
             self._resync.begin()
             try:
                 channels, queues, devices, holds = await asyncio.gather(
-                    self._act(actions.core_show_channels()),
-                    self._act(actions.queue_status()),
-                    self._act(actions.device_state_list()),
-                    self._act(actions.status(variables=["CHANNEL(onhold)"])),
+                    self._act(actions.core_show_channels),
+                    self._act(actions.queue_status),
+                    self._act(actions.device_state_list),
+                    self._act(lambda: actions.status(variables=["CHANNEL(onhold)"])),
                 )
             except (PbxUnavailable, PbxTimeout) as error:
                 raise LinkError(f"no snapshot: {error.detail}") from error
             for name, reply in (("channels", channels), ("queues", queues), ("devices", devices)):
                 if not reply.ok:
                     raise LinkError(f"the PBX refuses to list its {name}: {reply.text}")
-            self._resync.load(Lists(channels.items, queues.items, devices.items, holds.items), self._now())
+            lists = Lists(channels.items, queues.items, devices.items, holds.items)
+            try:
+                self._resync.load(lists, self._now())
+            except UnreadableError as error:
+                raise LinkError(f"no snapshot: {error}") from error
             self._fences += 1
             fence = f"{self._now():.0f}-{self._fences}"
             self._resync.expect(fence)
@@ -325,18 +359,32 @@ class AsteriskConnection:
             except TimeoutError:
                 log.warning("no fence came back: does the AMI user read `dialplan`?", pbx=self.pbx)
                 await self._batches.put(self._resync.finish(self._now()))
+            early, self._early = self._early, None
+            if early:
+                await self._batches.put(early)
 
-    async def _reloaded(self) -> None:
-        """Queues and members may have changed without an event of their own."""
-        await asyncio.sleep(RELOAD_S)
-        self._reload_seen = False
+    def _resync_in(self, seconds: float) -> None:
+        """Something may have changed without an event of its own: take a snapshot soon, and once."""
+        if not self._resync_due:
+            self._resync_due = True
+            self._tasks.spawn(f"{self.pbx}/resync", self._resync_later(seconds))
+
+    async def _resync_later(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._resync_due = False
         try:
             await self.resync()
         except LinkError as error:
             self._lose(error)
 
-    def _supervisions(self) -> Sequence[Supervision]:
-        return self._stage.supervisions() if self._stage is not None else ()
+    def _supervisions(self) -> Sequence[Supervision] | None:
+        """The sessions that are known; while ARI is away, those of before, which go on without us.
+
+        None: ARI has not answered yet, and there may be some.
+        """
+        if self._settings.ari is None:
+            return ()
+        return self._last_stage.supervisions() if self._last_stage is not None else None
 
     # Supervision ----------------------------------------------------------------------------------
 
@@ -345,15 +393,25 @@ class AsteriskConnection:
         settings = self._settings.ari
         assert settings is not None, "only started with ARI configured"  # noqa: S101 - a mistake of ours
         told = ""
-        known: Sequence[Supervision] = ()
         while True:
             ari = Ari(settings.url, settings.username, settings.password, settings.app)
-            stage = Stage(ari, self._clock, self._tell, self._blind_transfer, self._set_variable, self._fail)
+            stage = Stage(
+                ari,
+                self._clock,
+                self._tell,
+                self._blind_transfer,
+                self._set_variable,
+                self._hang_up,
+                self._fail,
+            )
             try:
                 await ari.open()
                 events = self._tasks.spawn(f"{self.pbx}/ari/events", self._follow(stage))
-                await stage.recover(known)
-                self._stage = stage
+                await stage.recover(self._supervisions() or ())
+                late = self._last_stage is None and self._early is None
+                self._stage = self._last_stage = stage
+                if late:
+                    self._resync_in(0.0)  # the first snapshot could not tell which sessions there are
                 log.info("ari link up", pbx=self.pbx)
                 told = ""
                 found.set()
@@ -368,7 +426,8 @@ class AsteriskConnection:
             if reason != told:
                 log.warning("ari link down: nobody can be supervised", pbx=self.pbx, reason=reason)
                 told = reason
-            await asyncio.sleep(ARI_AGAIN_S)
+            found.set()  # the floor need not wait for it any longer
+            await asyncio.sleep(ARI_REPLACED_S if stage.replaced else ARI_AGAIN_S)
 
     async def _follow(self, stage: Stage) -> None:
         try:
@@ -378,25 +437,39 @@ class AsteriskConnection:
 
     def _tell(self, fact: Fact) -> None:
         """Hand on a fact of a session; it goes with what the wire tells."""
+        if self._early is not None:
+            self._early.append(fact)
+            return
         self._tasks.spawn(f"{self.pbx}/tell", self._batches.put([fact]))
 
     async def _blind_transfer(self, channel: str, session: SupervisionId) -> None:
         # Asterisk accepts a transfer to a context that does not exist, and then drops the customer.
-        known = await self._act(actions.show_dialplan(self._settings.takeover_context))
+        known = await self._act(lambda: actions.show_dialplan(self._settings.takeover_context))
         if not known.ok or not known.items:
             raise PbxRefused(
                 f"the PBX has no dialplan context {self._settings.takeover_context!r}: include ctid's "
                 "extensions.ctid.conf in extensions.conf, and reload the dialplan"
             )
-        transfer = actions.blind_transfer(channel, exten=session, context=self._settings.takeover_context)
-        reply = await self._act(transfer)
+        context = self._settings.takeover_context
+        reply = await self._act(
+            lambda: actions.blind_transfer(self._name(channel), exten=session, context=context)
+        )
         if not reply.ok:
             raise PbxRefused(f"the PBX refused to move the customer: {reply.text}")
 
     async def _set_variable(self, channel: str, name: str, value: str) -> None:
-        reply = await self._act(actions.setvar(name, value, channel=channel))
+        reply = await self._act(lambda: actions.setvar(name, value, channel=self._name(channel)))
         if not reply.ok:
             raise SupervisionRefused("call_ended", f"the customer is no longer there: {reply.text}")
+
+    async def _hang_up(self, channel: str) -> None:
+        """Hang up a channel of ours, or one that is gone already."""
+        await self._act(lambda: actions.hangup(self._name(channel)))
+
+    def _name(self, unique: str) -> str:
+        """A channel's full name: its unique id may have been chosen by somebody, and look like anything."""
+        channel = self._normalizer.channels.by_id.get(unique)
+        return channel.name if channel is not None else unique
 
     async def execute(self, command: Command) -> None:
         """Carry out a command; see `ctid.ports.Connection`."""
@@ -414,10 +487,18 @@ class AsteriskConnection:
                 channels = self._normalizer.channels
                 near = channels.far_end(command.customer, command.agent)
                 agent = channels.by_id.get(command.agent)
-                if near is None or agent is None:
+                customer = channels.by_id.get(command.customer)
+                if near is None or agent is None or customer is None:
                     raise SupervisionRefused("call_ended", "agent and customer no longer talk")
-                await stage.take_over(command, near, agent.name.rpartition("-")[0])
+                back = agent.name.rpartition("-")[0]
+                await stage.take_over(command, near, back, customer.queue or "")
             case EndSupervision():
                 await stage.end(command)
             case _:
                 assert_never(command)
+
+
+def _unanswered(failed: Failed) -> CtidError:
+    if failed.reason == "closed":
+        return PbxUnavailable("the link to the PBX was lost before it answered; try again when it is back")
+    return PbxTimeout(f"the PBX left an action unanswered ({failed.reason})")

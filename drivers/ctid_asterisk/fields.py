@@ -1,6 +1,7 @@
 """Asterisk's words of channels, interfaces and states, read into ctid's. Pure."""
 
 import re
+from functools import lru_cache
 
 from ctid.model.ids import AgentId, DeviceId, safe_id
 from ctid.model.words import DeviceState, LegState
@@ -41,6 +42,7 @@ _PLAIN = frozenset({"PJSIP", "SIP"})
 
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_BIRTH = re.compile(r"(\d+)\.(\d+)$", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -49,6 +51,7 @@ def caller(text: str) -> str:
     return "" if text in ("<unknown>", "unknown", "<null>") else text
 
 
+@lru_cache(maxsize=4096)
 def caller_name(text: str) -> str:
     r"""A name out of a channel event, which is C-escaped there (`O\'Brien`), on one line."""
     name = caller(text)
@@ -57,10 +60,17 @@ def caller_name(text: str) -> str:
     return printable(name)
 
 
+@lru_cache(maxsize=4096)
 def printable(text: str) -> str:
     """Text for people: control characters become one blank, undecodable bytes U+FFFD."""
     clean = _CONTROL.sub(" ", text) if not text.isprintable() else text
     return clean.encode("utf-8", "surrogateescape").decode("utf-8", "replace").strip()
+
+
+def birth(unique: str) -> tuple[int, int]:
+    """When a channel was made, by its unique id (`[name-]seconds.serial`): these can be compared."""
+    found = _BIRTH.search(unique)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def technology(channel: str) -> str:
@@ -80,6 +90,7 @@ def device_of_channel(channel: str) -> DeviceId | None:
     return _device(tech, name if dash else rest) if tech in _PHONES else None
 
 
+@lru_cache(maxsize=4096)
 def device_of_interface(interface: str) -> DeviceId | None:
     """The device behind a member's interface, its state interface, or a device state's name.
 
@@ -94,6 +105,7 @@ def device_of_interface(interface: str) -> DeviceId | None:
     return _device(tech, rest) if tech in _PHONES else None
 
 
+@lru_cache(maxsize=4096)
 def agent_of_interface(interface: str) -> AgentId:
     """The agent's address: `1007` of `Local/1007@from-queue/n`, `PJSIP/1007` or `Agent:1007`."""
     tech, slash, rest = interface.partition("/")

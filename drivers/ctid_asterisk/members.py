@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from ctid.model.facts import Member
-from ctid.model.ids import LegId, QueueId, safe_id
+from ctid.model.ids import DeviceId, LegId, QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.model.words import DeviceState
 from ctid_asterisk.fields import MEMBER_STATES, agent_of_interface, device_of_interface, printable
@@ -11,16 +11,19 @@ from ctid_asterisk.fields import MEMBER_STATES, agent_of_interface, device_of_in
 Key = tuple[str, str]
 """Queue and interface, in Asterisk's own words."""
 
+Engagement = tuple[Key, LegId]
+"""A member, and the caller whom he is offered or serves."""
+
 
 class Members:
     """The memberships, by queue and interface."""
 
     def __init__(self) -> None:
         self.by_key: dict[Key, Member] = {}
-        self.offers: dict[str, Key] = {}
-        """The channel dialled by a queue, to the member it is dialled for."""
-        self.serves: dict[str, Key] = {}
-        """The channel a queue connected, to the member it was connected for."""
+        self.offers: dict[str, Engagement] = {}
+        """The channel dialled by a queue, to the member it is dialled for and the caller it is for."""
+        self.serves: dict[str, Engagement] = {}
+        """The channel a queue connected, to the member and the caller; a member may have several."""
 
     def read(self, fields: dict[str, str]) -> tuple[Key, Member]:
         """Read a member's block, of an event or of a list's item.
@@ -55,61 +58,73 @@ class Members:
 
     def offer(self, key: Key, caller: str, dialled: str) -> Key:
         """A queue dials `dialled` for the member, to offer `caller`."""
-        self.offers[dialled] = key
-        self._set(key, offered=LegId(caller))
+        self.offers[dialled] = (key, LegId(caller))
+        self._refresh(key)
         return key
 
     def offer_over(self, dialled: str) -> Key | None:
         """The dialled channel answered elsewhere, or is gone; returns whose offer that was."""
-        key = self.offers.pop(dialled, None)
+        key, _ = self.offers.pop(dialled, _NOBODY)
         if key is not None:
-            self._set(key, offered=None)
+            self._refresh(key)
         return key
 
     def connect(self, key: Key, caller: str, dialled: str) -> Key:
         """The queue connected `caller` with the member."""
         self.offers.pop(dialled, None)
-        self.serves[dialled] = key
-        self._set(key, offered=None, serving=LegId(caller), in_call=True)
+        self.serves[dialled] = (key, LegId(caller))
+        self._refresh(key, in_call=True)
         return key
 
     def swap(self, old: str, new: str) -> None:
         """`new` took the place of `old` in its bridge: an optimised Local pair stands aside for the phone."""
         for table in (self.offers, self.serves):
-            key = table.pop(old, None)
-            if key is not None:
-                table[new] = key
+            engagement = table.pop(old, None)
+            if engagement is not None:
+                table[new] = engagement
 
     def serve_over(self, dialled: str, at: Instant) -> Key | None:
         """The member is done with the caller; returns who it was, once."""
-        key = self.serves.pop(dialled, None)
+        key, _ = self.serves.pop(dialled, _NOBODY)
         if key is not None:
-            self._set(key, serving=None, in_call=False, last_call_at=at)
+            goes_on = any(other == key for other, _ in self.serves.values())
+            self._refresh(key, in_call=goes_on, last_call_at=at)
         return key
 
     def over_for(self, caller: str, at: Instant) -> list[Key]:
         """The caller's channel is gone; returns the members who were offered or served it."""
-        leg = LegId(caller)
-        touched = []
-        for key, member in self.by_key.items():
-            if leg in (member.serving, member.offered):
-                touched.append(key)
-        for dialled, key in list(self.serves.items()):
-            if key in touched and self.by_key[key].serving == leg:
-                self.serve_over(dialled, at)
-        for dialled, key in list(self.offers.items()):
-            if key in touched and self.by_key[key].offered == leg:
-                self.offer_over(dialled)
-        return touched
+        served = [self.serve_over(dialled, at) for dialled in _of(self.serves, caller)]
+        offered = [self.offer_over(dialled) for dialled in _of(self.offers, caller)]
+        return [key for key in dict.fromkeys(served + offered) if key is not None]
 
-    def _set(
-        self,
-        key: Key,
-        **changed: object,
-    ) -> None:
+    def left_by(self, device: DeviceId, at: Instant) -> list[Key]:
+        """A member's phone is in no call any more; returns whose calls that ended."""
+        served = [dialled for dialled, (key, _) in self.serves.items() if self._device(key) == device]
+        return [key for key in [self.serve_over(dialled, at) for dialled in served] if key is not None]
+
+    def _device(self, key: Key) -> DeviceId | None:
+        member = self.by_key.get(key)
+        return member.device if member is not None else None
+
+    def _refresh(self, key: Key, **changed: object) -> None:
+        """Tell of a member the newest offer and the newest call of those there are."""
         member = self.by_key.get(key)
         if member is not None:
-            self.by_key[key] = replace(member, **changed)
+            offered = [caller for other, caller in self.offers.values() if other == key]
+            serving = [caller for other, caller in self.serves.values() if other == key]
+            self.by_key[key] = replace(
+                member,
+                offered=offered[-1] if offered else None,
+                serving=serving[-1] if serving else None,
+                **changed,
+            )
+
+
+_NOBODY: tuple[None, None] = (None, None)
+
+
+def _of(table: dict[str, Engagement], caller: str) -> list[str]:
+    return [dialled for dialled, (_, leg) in table.items() if leg == caller]
 
 
 def _instant(epoch: str) -> Instant | None:

@@ -32,6 +32,7 @@ from ctid_asterisk.fields import (
     LEG_STATES,
     OURS,
     agent_of_interface,
+    birth,
     caller,
     caller_name,
     device_of_interface,
@@ -41,6 +42,14 @@ from ctid_asterisk.members import Key, Members
 from ctid_asterisk.wire import Message
 
 Fields = dict[str, str]
+
+
+class UnreadableError(Exception):
+    """An event or a list's item is not of the form that Asterisk documents; nothing of it was told."""
+
+    def __init__(self, name: str, error: Exception) -> None:
+        super().__init__(f"{name}: {type(error).__name__} {error}")
+        self.name = name
 
 
 class Lists:
@@ -76,6 +85,7 @@ class Normalizer:
             "Newchannel": self._newchannel,
             "Newstate": self._seen,
             "NewCallerid": self._seen,
+            "NewConnectedLine": self._seen,
             "Rename": self._rename,
             "Hold": self._hold,
             "Unhold": self._unhold,
@@ -104,13 +114,21 @@ class Normalizer:
         """The names of the events that are read here."""
 
     def receive(self, message: Message, now: Instant) -> list[Fact]:
-        """Read one event; `now` is taken where the wire tells no time. Returns what it told."""
+        """Read one event; `now` is taken where the wire tells no time. Returns what it told.
+
+        Raises:
+            UnreadableError: a field is missing or is no number; a new snapshot is due.
+        """
         handler = self._handlers.get(message.name)
         if handler is None:
             return []
         fields = message.fields
         stamp = fields.get("timestamp")
-        handler(fields, Instant(stamp) if stamp else now)
+        try:
+            handler(fields, Instant(stamp) if stamp else now)
+        except (KeyError, ValueError) as error:
+            self._facts = []
+            raise UnreadableError(message.name, error) from error
         facts, self._facts = self._facts, []
         return facts
 
@@ -180,11 +198,23 @@ class Normalizer:
                     self.members.offer_over(unique),
                     self.members.serve_over(unique, at),
                     *self.members.over_for(unique, at),
+                    *self._left_by_phone(channel, at),
                 )
                 if key is not None
             ],
             at,
         )
+
+    def _left_by_phone(self, gone: Channel, at: Instant) -> list[Key]:
+        """End what a member served through a Local channel, once the phone behind it has hung up.
+
+        When she transfers the caller, the Local channel stays in the call, and the queue believes in her.
+        """
+        if gone.device is None or not gone.bridged:
+            return []
+        if any(other.device == gone.device and other.bridge for other in self.channels.by_id.values()):
+            return []
+        return self.members.left_by(gone.device, at)
 
     def _bridge_enter(self, fields: Fields, at: Instant) -> None:
         channel = self._refresh(fields, at)
@@ -337,7 +367,17 @@ class Normalizer:
     # Lists ----------------------------------------------------------------------------------------
 
     def load(self, lists: Lists, now: Instant) -> None:
-        """Start afresh from the lists. The events received since they were asked for are to follow."""
+        """Start afresh from the lists. The events received since they were asked for are to follow.
+
+        Raises:
+            UnreadableError: an item is not of its form.
+        """
+        try:
+            self._load(lists, now)
+        except (KeyError, ValueError) as error:
+            raise UnreadableError("a list", error) from error
+
+    def _load(self, lists: Lists, now: Instant) -> None:
         self.channels = Channels()
         self.members = Members()
         self._told_members = {}
@@ -347,13 +387,14 @@ class Normalizer:
             info = _device_info(item.fields)
             if info is not None:
                 self._devices[info.id] = info
-        for item in lists.channels:
+        # Ages are in whole seconds, and the list is in no order: the ids tell who was first.
+        for item in sorted(lists.channels, key=lambda item: birth(item.fields["uniqueid"])):
             self._load_channel(item.fields, now)
         self._load_pairs()
         for item in lists.holds:
             channel = self.channels.by_id.get(item.fields.get("uniqueid", ""))
-            if channel is not None:
-                channel.held = item.get("Variable") == "CHANNEL(onhold)=1"
+            if channel is not None and item.get("Variable") == "CHANNEL(onhold)=1":
+                self._load_hold(channel)
         for item in lists.queues:
             self._load_queue(item, now)
         self._load_offers(lists.channels)
@@ -385,6 +426,14 @@ class Normalizer:
             other = halves.get(f"{name[:-1]}2") if name.endswith(";1") else None
             if other is not None:
                 self.channels.pair(unique, other)
+
+    def _load_hold(self, channel: Channel) -> None:
+        """Find who holds: `CHANNEL(onhold)` is of who was put on hold (Asterisk, ast_indicate_data)."""
+        _, around = self.channels.conversation(channel)
+        others = [other for other in map(self.channels.by_id.__getitem__, around) if other.party]
+        if channel.party and len(others) == 2:
+            (holder,) = [other for other in others if other is not channel]
+            holder.held = True
 
     def _load_queue(self, item: Message, now: Instant) -> None:
         fields = item.fields
@@ -425,7 +474,7 @@ class Normalizer:
                         else:
                             self.members.offer(key, other.unique, unique)
 
-    def snapshot(self, at: Instant, supervisions: Sequence[Supervision]) -> Snapshot:
+    def snapshot(self, at: Instant, supervisions: Sequence[Supervision] | None) -> Snapshot:
         """Tell everything that is known now."""
         legs = []
         for channel in self.channels.by_id.values():
@@ -440,7 +489,7 @@ class Normalizer:
             members=tuple(self.members.by_key.values()),
             queues=tuple(self._queues.values()),
             devices=tuple(self._devices.values()),
-            supervisions=tuple(supervisions),
+            supervisions=None if supervisions is None else tuple(supervisions),
         )
 
 

@@ -22,7 +22,9 @@ _MOMENTS = get_args(Moment)
 class Resync:
     """What stands between the wire's events and the facts; it begins with a snapshot pending."""
 
-    def __init__(self, normalizer: Normalizer, supervisions: Callable[[], Sequence[Supervision]]) -> None:
+    def __init__(
+        self, normalizer: Normalizer, supervisions: Callable[[], Sequence[Supervision] | None]
+    ) -> None:
         self._normalizer = normalizer
         self._supervisions = supervisions
         self._kept: list[tuple[Message, Instant]] | None = []

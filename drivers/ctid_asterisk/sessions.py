@@ -6,6 +6,7 @@ of the supervisor's channel, its mode in the id of the snoop channel that shares
 
 import base64
 import itertools
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -23,10 +24,13 @@ from ctid_asterisk.fields import OURS
 VARIABLE = "CTID_SESSION"
 BACK = "CTID_AGENT_BACK"
 """Whom the take-over context rings if the take-over fails."""
+QUEUE_BACK = "CTID_QUEUE_BACK"
+"""The queue in which the customer waits again if that is in vain."""
 
 WHISPER = {Mode.LISTEN: "none", Mode.WHISPER: "out", Mode.BARGE: "both"}
 """Snoop's `whisper` of each mode: `out` is what goes to the spied channel, `in` what comes from it."""
 
+_NO_WORD = re.compile(r"[^A-Za-z0-9_]")
 _serial = itertools.count(1)
 
 
@@ -39,23 +43,27 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 class Names:
-    """The ids of a session's parts.
+    """The ids of a session's parts. They bear the application's name: another ctid's are not ours.
 
     The id of a channel ends like one of Asterisk's own, in seconds and a serial number, because Asterisk
     gives a call the oldest of its channels' linked ids by those (Asterisk, channel.c, `oldest_linkedid`).
     """
 
-    def __init__(self, session: SupervisionId) -> None:
-        self.session = session
-        self.bridge = f"{OURS}{session}"
+    def __init__(self, app: str, session: SupervisionId) -> None:
+        self.bridge = f"{prefix(app)}{session}"
 
     def phone(self, now: float) -> str:
         """A new id for the supervisor's channel."""
-        return f"{OURS}{self.session}-phone-{now:.0f}.{next(_serial)}"
+        return f"{self.bridge}-phone-{now:.0f}.{next(_serial)}"
 
     def snoop(self, mode: Mode, now: float) -> str:
         """A new id for a snoop channel of this mode."""
-        return f"{OURS}{self.session}-{mode}-{now:.0f}.{next(_serial)}"
+        return f"{self.bridge}-{mode}-{now:.0f}.{next(_serial)}"
+
+
+def prefix(app: str) -> str:
+    """How the ids begin that belong to a Stasis application."""
+    return f"{OURS}{_NO_WORD.sub('_', app)}."
 
 
 def part_of(unique: str) -> str | None:
@@ -92,6 +100,8 @@ class Remains(Struct, kw_only=True):
     sessions: list[Found]
     stray_channels: list[str]
     """Of a session that was not yet, or is no longer, whole: to be hung up."""
+    stray_customers: list[str]
+    """In a bridge of such a session: to be given back."""
     stray_bridges: list[str]
 
 
@@ -99,29 +109,36 @@ def find(
     channels: Iterable[Mapping[str, Any]],
     bridges: Iterable[Mapping[str, Any]],
     variable_of: Callable[[str], str],
+    app: str,
     now: Instant,
 ) -> Remains:
     """Sort what ARI lists into whole sessions and what is left over.
 
-    `variable_of` gives the record's variable of a supervisor's channel.
+    `variable_of` gives the record's variable of a supervisor's channel. What another application's ids
+    name is left alone.
     """
-    states = {str(channel["id"]): str(channel["state"]) for channel in channels}
-    inside = {str(bridge["id"]): [str(c) for c in bridge["channels"]] for bridge in bridges}
-    remains = Remains(sessions=[], stray_channels=[], stray_bridges=[])
+    mine = prefix(app)
+    states = {str(c["id"]): str(c["state"]) for c in channels if str(c["id"]).startswith(mine)}
+    inside = {
+        str(bridge["id"]): [str(c) for c in bridge["channels"]]
+        for bridge in bridges
+        if str(bridge["id"]).startswith(mine)
+    }
+    remains = Remains(sessions=[], stray_channels=[], stray_customers=[], stray_bridges=[])
     kept: set[str] = set()
     for phone, state in states.items():
         if part_of(phone) != "phone" or state != "Up":
             continue
-        names = Names(session_of(phone))
+        names = Names(app, session_of(phone))
         found = _whole(phone, inside.get(names.bridge, ()), variable_of(phone), now)
         if found is not None:
             remains.sessions.append(found)
             kept.update((phone, names.bridge, found.snoop or "", found.customer or ""))
     remains.stray_channels = [unique for unique in states if part_of(unique) and unique not in kept]
     for bridge, members in inside.items():
-        if bridge.startswith(OURS) and bridge not in kept:
+        if bridge not in kept:
             remains.stray_bridges.append(bridge)
-            remains.stray_channels += [member for member in members if part_of(member) is None]
+            remains.stray_customers += [member for member in members if part_of(member) is None]
     return remains
 
 

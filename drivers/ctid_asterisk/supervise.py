@@ -6,6 +6,7 @@ and a customer who was moved and cannot be joined is rung back to the agent.
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
 from ctid.model.entities import Supervision
-from ctid.model.errors import CtidError, NotFound, PbxRefused, PbxTimeout, PbxUnavailable, SupervisionRefused
+from ctid.model.errors import CtidError, NotFound, PbxUnavailable, SupervisionRefused
 from ctid.model.facts import Fact, SupervisionChanged
 from ctid.model.ids import SupervisionId
 from ctid.model.instant import Instant
@@ -23,36 +24,50 @@ from ctid.ports import Clock
 from ctid.tasks import TaskOwner
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.channels import session_of
-from ctid_asterisk.sessions import BACK, VARIABLE, WHISPER, Found, Names, Record, find, pack, part_of, stranded
+from ctid_asterisk.fields import OURS
+from ctid_asterisk.refusals import Ended, gone, no_phone, told_as_ctid_errors
+from ctid_asterisk.sessions import (
+    BACK,
+    QUEUE_BACK,
+    VARIABLE,
+    WHISPER,
+    Found,
+    Names,
+    Record,
+    find,
+    pack,
+    part_of,
+    stranded,
+)
 
 log = structlog.get_logger(__name__)
 
 JOIN_S = 3.0
 """A channel made or moved by us enters the application within milliseconds; by then it will not."""
 
-Event = dict[str, Any]
+CLEARING_TRIES = 2
+"""A step that failed once may do so no more; what is left after that goes with the next start."""
 
-_NO_ANSWER: dict[int, tuple[str, str]] = {
-    17: ("phone_busy", "is busy"),
-    20: ("phone_unreachable", "is not registered at the PBX"),
-    21: ("phone_no_answer", "declined the call"),
-}
-"""Q.850 cause of a phone that was rung for nothing; the others: it did not answer."""
+CALLER = '"Supervision" <ctid>'
+
+Event = dict[str, Any]
 
 
 class Session:
     """One session that is under way."""
 
-    def __init__(self, record: Record, phone: str) -> None:
+    def __init__(self, record: Record, names: Names, phone: str) -> None:
         self.record = record
-        self.names = Names(record.supervision.id)
+        self.names = names
         self.phone = phone
         self.snoop: str | None = None
         self.customer: str | None = None
         self.made: set[str] = set()
-        """Channels of ours that the PBX may have."""
+        """What is to be cleared away at its end: the bridge, and the channels that the PBX may have."""
         self.leaving: set[str] = set()
         """Channels whose end is our own doing."""
+        self.left: set[str] = set()
+        """Those of them that have ended."""
         self.joined: dict[str, asyncio.Future[None]] = {}
         """Channels we wait for: done when they enter the application, failed when they end."""
         self.lock = asyncio.Lock()
@@ -85,7 +100,7 @@ class Session:
 
 
 class Stage:
-    """All sessions of one connection. `blind_transfer` and `set_variable` are AMI's part."""
+    """All sessions of one connection. `blind_transfer`, `set_variable` and `hang_up` are AMI's part."""
 
     def __init__(
         self,
@@ -94,6 +109,7 @@ class Stage:
         tell: Callable[[Fact], None],
         blind_transfer: Callable[[str, SupervisionId], Awaitable[None]],
         set_variable: Callable[[str, str, str], Awaitable[None]],
+        hang_up: Callable[[str], Awaitable[None]],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._ari = ari
@@ -101,8 +117,11 @@ class Stage:
         self._tell = tell
         self._blind_transfer = blind_transfer
         self._set_variable = set_variable
+        self._hang_up = hang_up
         self._sessions: dict[SupervisionId, Session] = {}
         self._tasks = TaskOwner(on_failure)
+        self.replaced = False
+        """Another program has taken the application's name: to take it back at once would be a fight."""
 
     def supervisions(self) -> list[Supervision]:
         """The sessions as they are published."""
@@ -114,36 +133,42 @@ class Stage:
             async for event in self._ari.events():
                 self._on_event(event)
         except AriLost as error:
-            for session in self._sessions.values():
-                for channel in list(session.joined):
-                    session.settle(channel, PbxUnavailable(f"the link to the PBX was lost ({error})"))
+            self._forsake(str(error))
             raise
+
+    def _forsake(self, reason: str) -> None:
+        """Tell all who wait for a channel that it will not come."""
+        for session in self._sessions.values():
+            for channel in list(session.joined):
+                session.settle(channel, PbxUnavailable(f"the link to the PBX was lost ({reason})"))
 
     async def close(self) -> None:
         """End the tasks; the sessions stay on the PBX."""
+        self._forsake("closed")
         await self._tasks.close()
 
     # Commands -------------------------------------------------------------------------------------
 
     async def start(self, command: StartSupervision) -> None:
         """Conduct a session's beginning; see the command."""
-        names = Names(command.supervision.id)
+        names = Names(self._ari.app, command.supervision.id)
         record = Record(supervision=command.supervision, target=command.target, keys=command.keys)
-        session = Session(record, names.phone(self._clock.now()))
+        session = Session(record, names, names.phone(self._clock.now()))
         self._sessions[command.supervision.id] = session
         self._publish(session)
         async with session.lock:
             try:
-                async with _told_as_ctid_errors():
+                async with told_as_ctid_errors():
                     await self._begin(session, command)
             except BaseException as error:
-                await self._end(session, SupervisionEnd.FAILED)
+                await self._end(session, session.lost or SupervisionEnd.FAILED)
                 if session.lost is not None:
-                    raise _gone(session.lost) from error
+                    raise gone(session.lost) from error
                 raise
 
     async def _begin(self, session: Session, command: StartSupervision) -> None:
         mode = command.supervision.mode
+        session.made.add(session.names.bridge)
         await self._ari.create_bridge(session.names.bridge)
         snoop = await self._new_snoop(session, mode)
         session.snoop = snoop
@@ -151,24 +176,23 @@ class Stage:
         answered = session.expect(session.phone)
         session.made.add(session.phone)
         self._live(session)  # from here on, whatever ends is told to the one who waits for the phone
-        caller = f'"{mode} {command.supervision.agent or ""}" <{command.supervision.agent or "ctid"}>'
         # The record as it will be: after a restart it is only believed if the session is whole.
         begun = replace(session.record, supervision=self._as(session, state=SupervisionState.ACTIVE))
         try:
-            await self._ari.ring(
-                session.phone, command.address, command.ring_s, caller, {VARIABLE: pack(begun)}
-            )
+            # Her phone may be diverted: whom she listens to is not for its display.
+            variables = {VARIABLE: pack(begun)}
+            await self._ari.ring(session.phone, command.address, command.ring_s, CALLER, variables)
         except AriError as error:
-            raise _no_phone(command, 20, str(error)) from error
+            raise no_phone(command, 20, str(error)) from error
         try:
             async with asyncio.timeout(command.ring_s + JOIN_S):
                 await answered
         except TimeoutError as error:
-            raise _no_phone(command, 19) from error
-        except _Ended as ended:
+            raise no_phone(command, 19) from error
+        except Ended as ended:
             if ended.channel != session.phone:
                 raise SupervisionRefused("call_ended", "the call ended while the phone rang") from ended
-            raise _no_phone(command, ended.cause) from ended
+            raise no_phone(command, ended.cause) from ended
         await self._ari.mute(session.phone, on=mode is Mode.LISTEN)
         await self._ari.add(session.names.bridge, session.phone, absorb_dtmf=True)
         self._live(session)
@@ -177,7 +201,7 @@ class Stage:
     async def switch(self, command: SwitchSupervision) -> None:
         """Put a snoop channel of the new mode in the place of the old; see the command."""
         session = self._session(command.supervision)
-        async with session.lock, _told_as_ctid_errors():
+        async with session.lock, told_as_ctid_errors():
             await self._switch(session, command.mode)
 
     async def _switch(self, session: Session, mode: Mode) -> None:
@@ -199,32 +223,40 @@ class Stage:
             # Who hears her is not sure any more: a session nobody can vouch for ends.
             await self._end(session, session.lost or SupervisionEnd.FAILED)
             if session.lost is not None:
-                raise _gone(session.lost) from error
+                raise gone(session.lost) from error
             raise
         self._change(session, mode=mode)
         await self._clear(session, old)
 
-    async def take_over(self, command: TakeOver, near: str, back: str) -> None:
+    async def take_over(self, command: TakeOver, near: str, back: str, queue: str) -> None:
         """Move the customer to the supervisor; see the command.
 
-        `near` is the channel that holds the customer's place towards the agent, `back` is what to ring
-        to give the customer back.
+        `near` is the channel that holds the customer's place towards the agent. To give the customer back,
+        `back` is rung; if that is in vain, he waits in `queue`, if he came by one.
         """
         session = self._session(command.supervision)
-        async with session.lock, _told_as_ctid_errors():
+        async with session.lock, told_as_ctid_errors():
             self._live(session)
             if session.customer is not None:
                 return
             customer = str(command.customer)
             await self._set_variable(customer, BACK, back)
+            await self._set_variable(customer, QUEUE_BACK, queue)
             arrived = session.expect(customer)
             session.leaving.add(session.snoop or "")
             try:
                 await self._blind_transfer(near, session.supervision.id)
-            except CtidError:
-                session.joined.pop(customer, None)
-                session.leaving.discard(session.snoop or "")
-                raise
+            except BaseException as error:
+                if not arrived.done():
+                    self._stay(session, customer)
+                    if session.lost is not None:
+                        raise gone(session.lost) from error
+                    raise
+                if not isinstance(error, CtidError):
+                    await self._undo(session, customer)
+                    raise
+                # The answer was lost, and the customer is there all the same.
+                log.info("moved without an answer", supervision=session.supervision.id, reason=error.detail)
             try:
                 async with asyncio.timeout(JOIN_S):
                     await arrived
@@ -233,18 +265,33 @@ class Stage:
                 await self._ari.add(session.names.bridge, customer)
                 self._live(session)
             except BaseException as error:
-                session.customer = None
-                fate = await self._give_back(customer)
-                await self._end(session, session.lost or SupervisionEnd.FAILED)
-                if not isinstance(error, (TimeoutError, _Ended, AriError, AriLost, CtidError)):
+                fate = await self._undo(session, customer)
+                if not isinstance(error, (TimeoutError, Ended, AriError, AriLost, CtidError)):
                     raise
                 raise SupervisionRefused(
                     "takeover_failed", f"the take-over failed ({type(error).__name__} {error}); {fate}"
                 ) from error
+            session.made.add(customer)
             snoop, session.snoop = session.snoop, None
             self._change(session, mode=Mode.TAKEOVER)
             if snoop is not None:
                 await self._clear(session, snoop)
+
+    def _stay(self, session: Session, customer: str) -> None:
+        """Nobody was moved: what ended meanwhile was the call's own end."""
+        session.joined.pop(customer, None)
+        snoop = session.snoop or ""
+        session.leaving.discard(snoop)
+        if snoop in session.left:
+            self._lost_part(session, snoop, 0)
+
+    async def _undo(self, session: Session, customer: str) -> str:
+        """End a session whose customer was moved and is not joined; says what became of him."""
+        session.customer = None
+        session.joined.pop(customer, None)
+        fate = await self._give_back(customer)
+        await self._end(session, session.lost or SupervisionEnd.FAILED)
+        return fate
 
     async def _give_back(self, customer: str) -> str:
         """Have the customer ring the agent back; says what became of him."""
@@ -262,8 +309,12 @@ class Stage:
     async def end(self, command: EndSupervision) -> None:
         """Release the supervisor; see the command."""
         session = self._session(command.supervision)
-        async with session.lock, _told_as_ctid_errors():
-            await self._end(session, command.reason)
+        if session.supervision.state is SupervisionState.RINGING:
+            session.lost = session.lost or command.reason
+            session.settle(session.phone, Ended(session.phone, 0))  # whoever waits for her stops here
+        async with session.lock, told_as_ctid_errors():
+            if not await self._end(session, command.reason):
+                raise PbxUnavailable("the PBX did not hang her up; it is tried again as soon as it answers")
 
     async def recover(self, known: Sequence[Supervision] = ()) -> None:
         """Find the sessions that the PBX holds, take them up again, and clear away what is left over.
@@ -276,30 +327,37 @@ class Stage:
             for channel in channels
             if part_of(str(channel["id"])) == "phone"
         }
-        remains = find(channels, bridges, lambda unique: records[unique], Instant(self._clock.now()))
-        for found in remains.sessions:
-            self._take_up(found)
         now = Instant(self._clock.now())
-        for gone in known:
-            if gone.id not in self._sessions:
-                ended = replace(gone, state=SupervisionState.ENDED, end=SupervisionEnd.LOST)
+        remains = find(channels, bridges, lambda unique: records[unique], self._ari.app, now)
+        for found in remains.sessions:
+            await self._take_up(found)
+        for lost in known:
+            if lost.id not in self._sessions:
+                ended = replace(lost, state=SupervisionState.ENDED, end=SupervisionEnd.LOST)
                 self._tell_of(replace(ended, since=now, ended_at=now))
-        for customer in stranded(channels, bridges, self._ari.app):
+        for customer in [*stranded(channels, bridges, self._ari.app), *remains.stray_customers]:
             log.warning("customer of a take-over that was cut off", channel=customer)
             await self._give_back(customer)
         for channel in remains.stray_channels:
             log.warning("left over on the PBX, hung up", channel=channel)
-            await self._ari.hang_up(channel)
+            await self._cleared(channel)
         for bridge in remains.stray_bridges:
-            await self._ari.destroy_bridge(bridge)
+            await self._cleared(bridge)
 
-    def _take_up(self, found: Found) -> None:
-        session = Session(found.record, found.phone)
+    async def _take_up(self, found: Found) -> None:
+        names = Names(self._ari.app, found.record.supervision.id)
+        session = Session(found.record, names, found.phone)
         session.snoop, session.customer = found.snoop, found.customer
-        session.made.update(channel for channel in (found.phone, found.snoop) if channel is not None)
+        parts = (session.names.bridge, found.phone, found.snoop, found.customer)
+        session.made.update(part for part in parts if part is not None)
         self._sessions[session.supervision.id] = session
         log.info("supervision taken up", supervision=session.supervision.id, mode=session.supervision.mode)
         self._publish(session)
+        try:
+            # A switch that was cut off may have left her mute in a mode in which she is heard.
+            await self._ari.mute(found.phone, on=session.supervision.mode is Mode.LISTEN)
+        except AriError as error:
+            log.warning("her phone has just gone", supervision=session.supervision.id, reason=str(error))
 
     # Steps ----------------------------------------------------------------------------------------
 
@@ -313,7 +371,7 @@ class Stage:
     def _live(session: Session) -> None:
         """Raise what ended the session, if it has."""
         if session.over or session.lost is not None:
-            raise _gone(session.lost)
+            raise gone(session.lost)
 
     async def _new_snoop(self, session: Session, mode: Mode) -> str:
         snoop = session.names.snoop(mode, self._clock.now())
@@ -327,41 +385,60 @@ class Stage:
             session.joined.pop(snoop, None)
             await self._clear(session, snoop)
             if session.lost is not None:
-                raise _gone(session.lost) from error
+                raise gone(session.lost) from error
             if isinstance(error, AriError) and error.status == 404:
-                raise _gone(SupervisionEnd.CALL_ENDED) from error
+                raise gone(SupervisionEnd.CALL_ENDED) from error
             raise
         return snoop
 
-    async def _end(self, session: Session, reason: SupervisionEnd) -> None:
-        """Clear a session away; idempotent. A lost PBX has nothing left to clear."""
+    async def _end(self, session: Session, reason: SupervisionEnd) -> bool:
+        """Clear a session away; idempotent.
+
+        False: a channel of it may still be there. Then the session is not told as ended, and ARI is
+        connected to anew, which finds what is left.
+        """
         if session.over:
-            return
+            return True
         session.over = True
-        parts = session.made | ({session.customer} if session.customer else set())
-        session.leaving.update(parts)
-        await self._clear(session, *parts)
-        try:
-            await self._ari.destroy_bridge(session.names.bridge)
-        except (AriError, AriLost) as error:
-            log.warning("bridge not destroyed", supervision=session.supervision.id, reason=str(error))
+        session.leaving |= session.made
+        for _ in range(CLEARING_TRIES):
+            await self._clear(session, *session.made)
+        for channel in [part for part in session.made if part != session.names.bridge]:
+            await self._hang_up_by_ami(session, channel)
+        if session.made - {session.names.bridge}:
+            log.critical("not ended", supervision=session.supervision.id, left=sorted(session.made))
+            session.over = False
+            await self._ari.close()
+            return False
         for channel in list(session.joined):
-            session.settle(channel, _Ended(channel, 0))
+            session.settle(channel, Ended(channel, 0))
         self._sessions.pop(session.supervision.id, None)
         now = Instant(self._clock.now())
         self._change(session, state=SupervisionState.ENDED, end=reason, ended_at=now)
+        return True
 
-    async def _clear(self, session: Session, *channels: str) -> None:
-        """Hang channels up, each whatever becomes of the others; what fails is tried again at the end."""
-        await asyncio.gather(*[self._hang_up(session, channel) for channel in channels])
-
-    async def _hang_up(self, session: Session, channel: str) -> None:
+    async def _hang_up_by_ami(self, session: Session, channel: str) -> None:
         try:
-            await self._ari.hang_up(channel)
-        except (AriError, AriLost) as error:
-            log.warning("not hung up", supervision=session.supervision.id, channel=channel, reason=str(error))
+            await self._hang_up(channel)
+        except CtidError as error:
+            log.warning("not hung up by AMI either", channel=channel, reason=error.detail)
         else:
             session.made.discard(channel)
+
+    async def _clear(self, session: Session, *parts: str) -> None:
+        """Clear parts away, each whatever becomes of the others; what fails is tried again at the end."""
+        cleared = await asyncio.gather(*[self._cleared(part) for part in parts])
+        session.made.difference_update(itertools.compress(parts, cleared))
+
+    async def _cleared(self, part: str) -> bool:
+        """Hang a channel up, or destroy a bridge; whether it worked."""
+        is_bridge = part.startswith(OURS) and part_of(part) is None
+        try:
+            await (self._ari.destroy_bridge(part) if is_bridge else self._ari.hang_up(part))
+        except (AriError, AriLost) as error:
+            log.warning("not cleared away", part=part, reason=str(error))
+            return False
+        return True
 
     def _as(self, session: Session, **changed: Any) -> Supervision:
         return replace(session.supervision, since=Instant(self._clock.now()), **changed)
@@ -387,7 +464,8 @@ class Stage:
             case "ChannelDtmfReceived":
                 self._key(event["channel"]["id"], str(event["digit"]))
             case "ApplicationReplaced":
-                log.error("another program took over the Stasis application", application=self._ari.app)
+                self.replaced = True
+                raise AriLost(f"another program took over the Stasis application {self._ari.app!r}")
             case _:
                 pass
 
@@ -420,10 +498,11 @@ class Stage:
                 self._lost_part(session, channel, cause)
 
     def _lost_part(self, session: Session, channel: str, cause: int) -> None:
-        ended = _Ended(channel, cause)
+        ended = Ended(channel, cause)
         if session.settle(channel, ended):
             return
         if channel in session.leaving:
+            session.left.add(channel)
             return
         if session.supervision.state is SupervisionState.RINGING and session.settle(session.phone, ended):
             return
@@ -448,49 +527,7 @@ class Stage:
 
     async def _switch_by_key(self, session: Session, mode: Mode) -> None:
         try:
-            async with session.lock, _told_as_ctid_errors():
+            async with session.lock, told_as_ctid_errors():
                 await self._switch(session, mode)
         except CtidError as error:
             log.warning("key not obeyed", supervision=session.supervision.id, reason=error.detail)
-
-
-class _Ended(Exception):
-    """A channel ended instead of entering the application."""
-
-    def __init__(self, channel: str, cause: int) -> None:
-        super().__init__(f"{channel} ended with cause {cause}")
-        self.channel = channel
-        self.cause = cause
-
-
-class _told_as_ctid_errors:  # noqa: N801 - reads as a statement
-    """Within it, ARI's failures become those that a client knows."""
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, AriLost):
-            raise PbxUnavailable(f"the PBX does not answer ({error}); try again when it is back") from error
-        if isinstance(error, AriError):
-            raise PbxRefused(f"the PBX refused a step of it: {error}") from error
-        if isinstance(error, TimeoutError):
-            raise PbxTimeout("the PBX did not carry out a step of it in time") from error
-        if isinstance(error, _Ended):
-            raise SupervisionRefused("call_ended", "the call ended meanwhile") from error
-
-
-def _gone(why: SupervisionEnd | None) -> SupervisionRefused:
-    """The refusal of a step in a session that cannot go on."""
-    if why is SupervisionEnd.CALL_ENDED:
-        return SupervisionRefused("call_ended", "the call has ended")
-    if why is SupervisionEnd.SUPERVISOR_HUNG_UP:
-        return SupervisionRefused("ended", "the supervisor has hung up")
-    return SupervisionRefused("ended", "the session has ended")
-
-
-def _no_phone(command: StartSupervision, cause: int, told: str = "") -> SupervisionRefused:
-    code, what = _NO_ANSWER.get(cause, ("phone_no_answer", "did not answer"))
-    phone = command.supervision.phone
-    detail = f"the phone {phone!r} ({command.address}) {what}{f': {told}' if told else ''}"
-    return SupervisionRefused(code, detail)

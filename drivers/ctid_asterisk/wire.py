@@ -160,7 +160,13 @@ class Message(msgspec.Struct, eq=False, gc=False):
             raise ValueError("a bare LF")
         lines[-1] = lines[-1].removesuffix("\r")
         lines.reverse()  # the first of a repeated key is written last, and wins
-        return {_folded[key]: value for key, value in [line.split(": ", 1) for line in lines]}
+        fields = {}
+        for line in lines:
+            key, colon, value = line.partition(": ")
+            if not colon:
+                raise ValueError("a line that is no field")
+            fields[_folded[key]] = value
+        return fields
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Message):

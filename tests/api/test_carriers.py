@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from api.support import CALL, SESSION, Floor
 from openapi_spec_validator import validate
 
+from api.support import CALL, SESSION, Floor
 from ctid.api.context import Supervisions
 from ctid.api.operations import OPERATIONS, Operation
 from ctid.model.users import UserRole

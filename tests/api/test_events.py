@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import aiohttp
 import pytest
+
 from api.support import (
     BOOT,
     CALL,
@@ -21,7 +22,6 @@ from api.support import (
     session_of,
     token_of,
 )
-
 from ctid.api.context import Limits
 from ctid.model.errors import SupervisionRefused
 from ctid.model.facts import (

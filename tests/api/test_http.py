@@ -4,6 +4,7 @@ import socket
 from typing import Any
 
 import pytest
+
 from api.support import (
     CALL,
     DEADLINE_S,
@@ -15,7 +16,6 @@ from api.support import (
     raising,
     token_of,
 )
-
 from ctid.api.context import Limits
 from ctid.api.operations import OPERATIONS, Operation
 from ctid.model.errors import (

@@ -129,14 +129,14 @@ async def test_drops_are_told_once(desk: Desk) -> None:
 
 async def test_too_slow_for_the_hub_starts_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the hub drops the publisher, it takes a new snapshot, and says how many updates it missed."""
-    monkeypatch.setattr("ctid.hub.Hub.subscribe.__defaults__", (2,))
+    monkeypatch.setattr("ctid.hub.Hub.subscribe.__defaults__", (2, None))
     owner = TaskOwner()
     try:
         owner.spawn("follow", desk.outgoing.follow())
         await desk.outgoing.wake.wait()
         for number in range(5):
             fact = LinkUp(pbx=PBX, at=Instant(AT + number), driver="d", version=str(number))
-            desk.hub._tell(desk.store.apply(fact))
+            await desk.hub._tell(desk.store.apply(fact))
         desk.outgoing.wake.clear()
         while desk.outgoing.seq < desk.store.seq:
             await desk.outgoing.wake.wait()

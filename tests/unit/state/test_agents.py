@@ -258,6 +258,17 @@ def test_a_new_call_ends_after_call_work(floor: Floor) -> None:
     assert floor.store.next_deadline() == BASE + 10
 
 
+def test_after_call_work_that_is_over_stays_over(floor: Floor) -> None:
+    """A fact by a PBX's clock that is behind ours does not begin it again."""
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.call_over("1001", "support", "c1", "a1")
+    floor.store.on_time(BASE + 11)
+    assert floor.agent("1001").state is AgentState.READY
+    floor.agent_pauses("1001", "support", "lunch")
+    assert floor.agent("1001").state is AgentState.NOT_READY
+
+
 @pytest.mark.parametrize(
     ("member_s", "queue_s", "end"), [(0.0, 0.0, None), (0.0, 8.0, 8.0), (5.0, 8.0, 5.0), (5.0, 0.0, 5.0)]
 )
