@@ -17,7 +17,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_RING_S = 120.0
 _LONGEST_WRAPUP_S = 3600.0
 _UNIQUE = (
-    ("pbx", "id"),
     ("token", "name"),
     ("token", "sha256"),
     ("phone", "name"),

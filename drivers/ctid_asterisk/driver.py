@@ -276,13 +276,16 @@ class AsteriskConnection:
         try:
             return self._resync.receive(message, self._now())
         except UnreadableError as error:
-            if error.name not in self._unreadable:
-                self._unreadable.add(error.name)
-                log.warning(
-                    "an event could not be read; a snapshot makes up for it", pbx=self.pbx, event=str(error)
-                )
-            self._resync_in(UNREADABLE_S)
+            self._make_up_for(error)
             return []
+
+    def _make_up_for(self, unreadable: UnreadableError) -> None:
+        if unreadable.name not in self._unreadable:
+            self._unreadable.add(unreadable.name)
+            log.warning(
+                "an event could not be read; a snapshot makes up for it", pbx=self.pbx, what=str(unreadable)
+            )
+        self._resync_in(UNREADABLE_S)
 
     def _write(self, data: bytes) -> None:
         if self._writer is not None and not self._writer.is_closing():
@@ -344,9 +347,11 @@ class AsteriskConnection:
                     raise LinkError(f"the PBX refuses to list its {name}: {reply.text}")
             lists = Lists(channels.items, queues.items, devices.items, holds.items)
             try:
-                self._resync.load(lists, self._now())
+                unreadable = self._resync.load(lists, self._now())
             except UnreadableError as error:
                 raise LinkError(f"no snapshot: {error}") from error
+            for event in unreadable:
+                self._make_up_for(event)
             self._fences += 1
             fence = f"{self._now():.0f}-{self._fences}"
             self._resync.expect(fence)
@@ -464,7 +469,9 @@ class AsteriskConnection:
 
     async def _hang_up(self, channel: str) -> None:
         """Hang up a channel of ours, or one that is gone already."""
-        await self._act(lambda: actions.hangup(self._name(channel)))
+        reply = await self._act(lambda: actions.hangup(self._name(channel)))
+        if not reply.ok and reply.text != "No such channel":
+            raise PbxRefused(f"the PBX refused to hang up {channel}: {reply.text}")
 
     def _name(self, unique: str) -> str:
         """A channel's full name: its unique id may have been chosen by somebody, and look like anything."""

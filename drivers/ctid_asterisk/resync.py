@@ -12,7 +12,7 @@ from typing import get_args
 from ctid.model.entities import Supervision
 from ctid.model.facts import Fact, Moment
 from ctid.model.instant import Instant
-from ctid_asterisk.normalize import Lists, Normalizer
+from ctid_asterisk.normalize import Lists, Normalizer, UnreadableError
 from ctid_asterisk.session import fence_token
 from ctid_asterisk.wire import Message
 
@@ -40,12 +40,23 @@ class Resync:
         if self._kept is None:
             self._kept = []
 
-    def load(self, lists: Lists, now: Instant) -> None:
-        """The lists are there: read them, and the events that came meanwhile on top of them."""
+    def load(self, lists: Lists, now: Instant) -> list[UnreadableError]:
+        """The lists are there: read them, and the events that came meanwhile on top of them.
+
+        Returns the events that could not be read: each of them is due a new snapshot.
+
+        Raises:
+            UnreadableError: a list cannot be read.
+        """
         self._normalizer.load(lists, now)
         kept, self._kept = self._kept or [], None
+        unreadable = []
         for message, at in kept:
-            self._read_silently(message, at)
+            try:
+                self._read_silently(message, at)
+            except UnreadableError as error:
+                unreadable.append(error)
+        return unreadable
 
     def expect(self, fence: str) -> None:
         """The fence that is about to be set."""

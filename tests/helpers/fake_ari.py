@@ -51,6 +51,8 @@ class FakeAri(Ari):
         self.steps: list[str] = []
         self.faults: dict[int, Fault] = {}
         """By the number of the step, from 0."""
+        self.refuses: set[str] = set()
+        """The names of steps that never succeed."""
         self.before: dict[int, Callable[[], None]] = {}
         self.hangs = -1
         """The number of the step whose answer never comes."""
@@ -60,6 +62,8 @@ class FakeAri(Ari):
         """Kinds of event that are never sent."""
         self.closed = False
         """Our end of ARI is closed: no request reaches the PBX, and no event comes."""
+        self.shown: list[str] = []
+        """What the phones that were rung display."""
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     # What the PBX does -------------------------------------------------------------------------------------
@@ -72,7 +76,8 @@ class FakeAri(Ari):
     def restart(self) -> None:
         """A new client: no event of before reaches it, and nothing fails any more."""
         self._events = asyncio.Queue()
-        self.faults, self.before, self.silent, self.closed = {}, {}, set(), False
+        self.faults, self.before, self.silent, self.refuses = {}, {}, set(), set()
+        self.closed = False
 
     def cut(self) -> None:
         """The event socket ends."""
@@ -233,7 +238,7 @@ class FakeAri(Ari):
         """Ring the phone."""
         assert endpoint.startswith("PJSIP/")
         assert ring_s > 0
-        assert "<" in caller_id
+        self.shown.append(caller_id)
         async with _Step(self, "ring"):
             self.there[channel] = Chan(state="Ringing", variables=dict(variables))
             if self.answers:
@@ -295,6 +300,7 @@ class _Step:
 
     def __init__(self, pbx: FakeAri, name: str, instead: Exception | None = None) -> None:
         self._pbx = pbx
+        self._name = name
         self._number = len(pbx.steps)
         self._instead = instead
         pbx.steps.append(name)
@@ -311,6 +317,8 @@ class _Step:
         if self._pbx.closed and self._instead is None:
             raise AriLost("this session has ended")
         fault = self._pbx.faults.get(self._number)
+        if self._name in self._pbx.refuses:
+            fault = Fault(AriError(500, "refused"))
         if fault is not None and not fault.done:
             raise self._error(fault)
 

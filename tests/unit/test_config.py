@@ -122,7 +122,6 @@ def test_all_at_once(tmp_path: Path) -> None:
         "http.listen",
         "pbx[0]",
         "pbx[0].secret_file",
-        "pbx[1].id",
         "pbx[1].driver",
     ]
 

@@ -1,0 +1,755 @@
+"""The driver against servers that speak AMI's text and ARI's JSON on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from ctid.model.capabilities import Capability
+from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
+from ctid.model.entities import Supervision
+from ctid.model.errors import CtidError, LinkError, LinkRefused
+from ctid.model.facts import CallerAbandoned, Fact, LegChanged, LegEnded, LinkUp, Snapshot, SupervisionChanged
+from ctid.model.ids import CallId, LegId, SupervisionId
+from ctid.model.instant import Instant
+from ctid.model.words import Mode, Purpose, SupervisionEnd, SupervisionState
+from ctid.tasks import TaskOwner
+from ctid_asterisk import actions
+from ctid_asterisk import driver as rooms
+from ctid_asterisk.driver import AsteriskConnection, AsteriskDriver
+from ctid_asterisk.sessions import Record, pack
+from helpers.ami_server import CLOSE, AmiServer, ami_server, answer, block, listing, text_of
+from helpers.ami_words import PBX, Channel, caller, dialled, member_item, message
+from helpers.patience import until
+
+AT = Instant(1000.0)
+SESSION = Supervision(
+    id=SupervisionId("s1"),
+    pbx=PBX,
+    state=SupervisionState.ACTIVE,
+    mode=Mode.LISTEN,
+    since=AT,
+    started_at=AT,
+    supervisor="zoe",
+    phone="2001",
+    agent=None,
+    call=CallId("lab.1.1"),
+    purpose=Purpose.QUALITY,
+)
+NEAR, FAR = "1795409488.17", "1795409488.18"
+PHONE, SNOOP = "ctid-ctid.s1-phone-1000.1", "ctid-ctid.s1-listen-1000.2"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not happen is not waited for in seconds."""
+    for name, seconds in (
+        ("CONNECT_S", 1.0),
+        ("ARI_FIRST_S", 0.1),
+        ("ARI_AGAIN_S", 0.02),
+        ("FENCE_S", 0.1),
+        ("RELOAD_S", 0.02),
+        ("UNREADABLE_S", 0.02),
+    ):
+        monkeypatch.setattr(rooms, name, seconds)
+
+
+@pytest.fixture
+async def ami() -> AsyncIterator[AmiServer]:
+    """A scripted Asterisk."""
+    async with ami_server() as server:
+        yield server
+
+
+def driver(port: int, **more: object) -> AsteriskDriver:
+    """The driver of the Asterisk at a port."""
+    settings = {"port": port, "username": "ctid", "secret": "s3cret", **more}
+    return AsteriskDriver(PBX, settings)
+
+
+class Connected:
+    """A connection and the facts that came out of it."""
+
+    def __init__(self, connection: AsteriskConnection) -> None:
+        self.connection = connection
+        self.facts: list[Fact] = []
+        self.over: BaseException | str = ""
+
+    async def read(self) -> None:
+        """Take the facts until they end."""
+        try:
+            async for batch in self.connection.facts():
+                self.facts += batch
+            self.over = "closed"
+        except LinkError as error:
+            self.over = error
+
+    def of(self, kind: type[Fact]) -> list[Any]:
+        """The facts of one kind."""
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    async def has(self, kind: type[Fact], number: int = 1) -> None:
+        """Wait for facts of a kind."""
+        await until(lambda: len(self.of(kind)) >= number, what=kind.__name__)
+
+
+@asynccontextmanager
+async def connected(server: AmiServer, **more: object) -> AsyncIterator[Connected]:
+    """A connection whose facts are read."""
+    made = Connected(await driver(server.port, **more).connect())
+    owner = TaskOwner()
+    owner.spawn("facts", made.read())
+    try:
+        yield made
+    finally:
+        await made.connection.close()
+        await until(lambda: made.over != "", what="the end of the facts")
+        await owner.close()
+
+
+def customer(state: str = "6") -> Channel:
+    """A customer in the queue."""
+    return caller("PJSIP/3001-00000001", "1.1", "7000", state=state, queue="support")
+
+
+class TestLogin:
+    """From the connection to the login."""
+
+    async def test_a_refused_login(self, ami: AmiServer) -> None:
+        """Trying again would not help, and that is what the error says."""
+        ami.says["Login"] = lambda fields: (
+            answer("Message: Authentication failed", status="Error")(fields) + CLOSE
+        )
+        with pytest.raises(LinkRefused, match="Authentication failed"):
+            await driver(ami.port).connect()
+
+    async def test_the_secret_is_never_sent(self, ami: AmiServer) -> None:
+        """The login is by MD5 challenge."""
+        async with connected(ami):
+            assert not any("s3cret" in value for fields in ami.asked for value in fields.values())
+
+    async def test_nobody_listens(self, ami: AmiServer) -> None:
+        """The error names where nobody is."""
+        port = ami.port
+        ami.port = 0
+        async with ami_server() as gone:
+            port = gone.port
+        with pytest.raises(LinkError, match=f"127.0.0.1:{port} cannot be reached"):
+            await driver(port).connect()
+
+    async def test_nobody_answers(self, ami: AmiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A connection that does not come about is given up."""
+        monkeypatch.setattr(rooms, "CONNECT_S", 0.02)
+
+        async def never(*_: object, **__: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(asyncio, "open_connection", never)
+        with pytest.raises(LinkError, match="does not answer"):
+            await driver(ami.port).connect()
+
+    async def test_it_is_no_asterisk(self, ami: AmiServer) -> None:
+        """Something else listens there."""
+        ami.greeting = "SSH-2.0-OpenSSH_9.2\r\n"
+        with pytest.raises(LinkError, match="not_ami"):
+            await driver(ami.port).connect()
+
+    async def test_it_hangs_up_at_once(self, ami: AmiServer) -> None:
+        """Too many sessions, or an ACL."""
+        ami.says["Challenge"] = lambda _: CLOSE
+        with pytest.raises(LinkError, match="eof"):
+            await driver(ami.port).connect()
+
+    async def test_certificates_that_are_not_there(self, ami: AmiServer) -> None:
+        """A file of certificates that cannot be read is told as a link that cannot be made."""
+        with pytest.raises(LinkError, match="No such file"):
+            await driver(ami.port, tls=True, tls_ca="/nowhere/ca.pem").connect()
+
+    async def test_tls_to_a_plain_port(self, ami: AmiServer) -> None:
+        """What answers is no TLS."""
+        with pytest.raises(LinkError):
+            await driver(ami.port, tls=True).connect()
+
+    async def test_filters_are_set_at_the_source_unless_switched_off(self, ami: AmiServer) -> None:
+        """VarSet and its like are not even sent."""
+        async with connected(ami):
+            assert ami.count("Filter") > 10
+        ami.asked.clear()
+        async with connected(ami, filter_at_source=False):
+            assert ami.count("Filter") == 0
+
+
+class TestSnapshot:
+    """The first snapshot, and what follows it."""
+
+    async def test_link_then_snapshot_then_live_facts_in_order(self, ami: AmiServer) -> None:
+        """The lists make the snapshot; what comes after the fence is told as it comes."""
+        near = customer()
+        ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", near.item())
+        ami.says["QueueStatus"] = listing("QueueStatusComplete", member_item())
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.tell(
+                message("QueueCallerJoin", near.block(), Queue="support", Position="1"),
+                message("Hangup", near.block(), Cause="16"),
+            )
+            await it.has(LegEnded)
+            assert [type(fact) for fact in it.facts] == [LinkUp, Snapshot, LegChanged, LegEnded]
+            up, snapshot = it.facts[:2]
+            assert isinstance(up, LinkUp)
+            assert (up.driver, up.version) == ("asterisk", "22.10.1")
+            assert isinstance(snapshot, Snapshot)
+            assert ([leg.id for leg in snapshot.legs], len(snapshot.members)) == (["1.1"], 1)
+            assert it.connection.capabilities == frozenset()
+        assert it.over == "closed"
+
+    async def test_events_before_the_fence_are_in_the_snapshot(self, ami: AmiServer) -> None:
+        """What happened while the lists were taken is read on top of them, and moments are told after it."""
+        near = customer("4")
+        abandoned = message("QueueCallerAbandon", near.block(), Queue="support", Position="1", HoldTime="1")
+        status = ami.says["Status"]
+        ami.says["Status"] = lambda fields: (
+            text_of(message("Newchannel", near.block())) + text_of(abandoned) + status(fields)
+        )
+        async with connected(ami) as it:
+            await it.has(CallerAbandoned)
+            assert [type(fact) for fact in it.facts] == [LinkUp, Snapshot, CallerAbandoned]
+            assert len(it.of(Snapshot)[0].legs) == 1
+
+    async def test_dead_in_the_middle_of_a_list(self, ami: AmiServer) -> None:
+        """The connection is not made."""
+        whole = listing("CoreShowChannelsComplete", customer().item())
+        ami.says["CoreShowChannels"] = lambda fields: whole(fields)[:-60] + CLOSE
+        with pytest.raises(LinkError, match="no snapshot"):
+            await driver(ami.port).connect()
+
+    async def test_a_list_that_is_refused(self, ami: AmiServer) -> None:
+        """The AMI user lacks a right: the error says of what."""
+        ami.says["CoreShowChannels"] = answer("Message: Permission denied", status="Error")
+        with pytest.raises(LinkError, match="list its channels: Permission denied"):
+            await driver(ami.port).connect()
+
+    async def test_no_fence_comes_back(self, ami: AmiServer) -> None:
+        """A user who may not read `dialplan` has a snapshot all the same, a little later."""
+        ami.says["Setvar"] = answer()
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.tell(message("Newchannel", customer("4").block()))
+            await it.has(LegChanged)
+
+    async def test_one_resync_for_a_burst_of_reloads(self, ami: AmiServer) -> None:
+        """Each module tells its own reload; the lists are taken once, after them."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.tell(*[message("Reload", Module=name, Status="0") for name in ("queues", "pjsip", "cdr")])
+            await it.has(Snapshot, 2)
+            assert ami.count("QueueStatus") == 2
+            ami.tell(message("Reload", Module="queues", Status="0"))
+            await it.has(Snapshot, 3)
+            assert ami.count("QueueStatus") == 3
+
+    async def test_a_reload_before_it_is_ready_needs_none(self, ami: AmiServer) -> None:
+        """The first snapshot is still to come, and holds what the reload changed."""
+        ami.says["CoreSettings"] = lambda fields: (
+            block("Event: Reload", "Module: queues", "Status: 0") + answer("AsteriskVersion: 22.10.1")(fields)
+        )
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.tell(message("Newchannel", customer("4").block()))
+            await it.has(LegChanged)
+            assert ami.count("QueueStatus") == 1
+
+    async def test_a_reload_whose_lists_are_refused_ends_the_link(self, ami: AmiServer) -> None:
+        """What is known cannot be vouched for any more."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.says["QueueStatus"] = answer("Message: no", status="Error")
+            ami.tell(message("Reload", Module="queues", Status="0"))
+            await until(lambda: isinstance(it.over, LinkError))
+
+    async def test_an_action_that_is_not_answered(
+        self, ami: AmiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A list that never comes is no snapshot."""
+        soon = replace(actions.device_state_list(), deadline_s=0.05)
+        monkeypatch.setattr(actions, "device_state_list", lambda: soon)
+        ami.says["DeviceStateList"] = lambda _: ""
+        with pytest.raises(LinkError, match="no snapshot: the PBX left an action unanswered"):
+            await driver(ami.port).connect()
+
+
+class TestEnd:
+    """How a connection ends."""
+
+    async def test_the_end_of_the_stream(self, ami: AmiServer) -> None:
+        """It comes out of the facts, after all of them."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.tell(message("Newchannel", customer("4").block()))
+            ami.hang_up()
+            await until(lambda: isinstance(it.over, LinkError))
+            assert isinstance(it.facts[-1], LegChanged)
+            assert "eof" in str(it.over)
+            with pytest.raises(LinkError, match="no snapshot"):
+                await it.connection.resync()
+
+    async def test_the_end_in_the_middle_of_an_event(self, ami: AmiServer) -> None:
+        """What was cut off is never told."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.tell(text_of(message("Newchannel", customer("4").block()))[:-2])
+            ami.hang_up()
+            await until(lambda: isinstance(it.over, LinkError))
+            assert it.of(LegChanged) == []
+            assert "middle of a message" in str(it.over)
+
+    async def test_a_shutdown_is_named(self, ami: AmiServer) -> None:
+        """A PBX that is stopped says so."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.tell(message("Shutdown", Shutdown="Cleanly", Restart="False"))
+            ami.hang_up()
+            await until(lambda: isinstance(it.over, LinkError))
+            assert "shutdown" in str(it.over)
+
+    async def test_a_consumer_that_is_behind_still_learns_the_end(
+        self, ami: AmiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With the batches full, the last one gives way to the end."""
+        monkeypatch.setattr(rooms, "BATCHES", 2)
+        connection = await driver(ami.port).connect()
+        ami.tell(message("Newchannel", customer("4").block()))
+        ami.hang_up()
+        await until(lambda: connection._lost is not None or connection._batches.full())
+        connection._lose(LinkError("gone"))
+        read = Connected(connection)
+        await read.read()
+        assert isinstance(read.over, LinkError)
+        await connection.close()
+
+    async def test_a_reset_connection_is_a_lost_link(
+        self, ami: AmiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The kernel's errors are link errors as well."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+
+            async def reset(*_: object) -> bytes:
+                raise ConnectionResetError("reset by peer")
+
+            monkeypatch.setattr(asyncio.StreamReader, "read", reset)
+            ami.tell(message("Newchannel", customer("4").block()))
+            await until(lambda: isinstance(it.over, LinkError))
+            assert "reset by peer" in str(it.over)
+
+    async def test_a_mistake_of_ours_is_not_swallowed(
+        self, ami: AmiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It ends the connection loudly, with what it was."""
+        made = Connected(await driver(ami.port).connect())
+
+        def wrong(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(made.connection._resync, "receive", wrong)
+        ami.tell(message("Newchannel", customer().block()))
+        with pytest.raises(ZeroDivisionError):
+            await made.read()
+        await made.connection.close()
+
+
+UNREADABLE = "an event could not be read; a snapshot makes up for it"
+
+
+class TestUnreadable:
+    """Events and lists that are not of the form that Asterisk documents."""
+
+    async def test_a_snapshot_makes_up_for_events(self, ami: AmiServer) -> None:
+        """The link goes on; each kind is logged once, and a burst costs one snapshot."""
+        with capture_logs() as logs:
+            async with connected(ami) as it:
+                await it.has(Snapshot)
+                for _ in range(3):
+                    ami.tell(message("Newchannel", Channel="PJSIP/1-1"))
+                ami.tell(message("Hangup", customer().block(), Cause="16"), message("Rename"))
+                ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", customer().item())
+                await it.has(Snapshot, 2)
+                assert [leg.id for leg in it.of(Snapshot)[1].legs] == ["1.1"]
+                ami.tell(message("Newchannel", Channel="PJSIP/1-1"))
+                await it.has(Snapshot, 3)
+                assert ami.count("QueueStatus") == 3
+                assert ami.connections == 1
+        told = [entry for entry in logs if entry["event"] == UNREADABLE]
+        assert [entry["what"] for entry in told] == [
+            "Newchannel: KeyError 'uniqueid'",
+            "Rename: KeyError 'uniqueid'",
+        ]
+
+    async def test_one_that_comes_while_the_lists_are_taken(self, ami: AmiServer) -> None:
+        """The snapshot comes all the same, and another one makes up for the event."""
+        status = ami.says["Status"]
+        ami.says["Status"] = lambda fields: text_of(message("Newchannel")) + status(fields)
+        with capture_logs() as logs:
+            async with connected(ami) as it:
+                await it.has(Snapshot)
+                ami.says["Status"] = status
+                await it.has(Snapshot, 2)
+        assert sum(entry["event"] == UNREADABLE for entry in logs) == 1
+
+    async def test_a_list_is_no_snapshot(self, ami: AmiServer) -> None:
+        """The connection is not made, and the error says of what the list was."""
+        item = message("CoreShowChannel", Channel="PJSIP/1-1")
+        ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", item)
+        with pytest.raises(LinkError, match="no snapshot: a list: KeyError 'uniqueid'"):
+            await driver(ami.port).connect()
+
+
+async def test_what_cannot_be_said_over_ami_is_refused_and_not_sent(ami: AmiServer) -> None:
+    """A value that would begin another action never reaches the wire."""
+    async with connected(ami) as it:
+        asked = len(ami.asked)
+        with pytest.raises(CtidError) as refused:
+            await it.connection._act(lambda: actions.hangup("1.1\r\nAction: Originate"))
+        assert refused.value.code == "pbx.refused"
+        await it.connection._act(actions.queue_status)
+        assert [fields["action"] for fields in ami.asked[asked:]] == ["QueueStatus"]
+
+
+class AriServer:
+    """As much of ARI as a connection needs: an event socket, and lists."""
+
+    def __init__(self) -> None:
+        self.channels: list[dict[str, Any]] = []
+        self.bridges: list[dict[str, Any]] = []
+        self.asked: list[str] = []
+        self.sockets: list[web.WebSocketResponse] = []
+        self.status = 200
+        self.refused: set[str] = set()
+        """HTTP methods that are answered with an error."""
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer."""
+        if self.status != 200 or request.method in self.refused:
+            return web.json_response({"message": "no"}, status=max(self.status, 400))
+        path = request.path.removeprefix("/ari/")
+        if path == "events":
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            self.sockets.append(socket)
+            async for _ in socket:
+                pass
+            return socket
+        self.asked.append(f"{request.method} {path}")
+        lists = {"channels": self.channels, "bridges": self.bridges}
+        if path.endswith("/variable"):
+            return web.json_response({"value": pack(Record(supervision=SESSION, target=LegId("1.4")))})
+        return web.json_response(lists[path]) if path in lists else web.Response(status=204)
+
+    def has_session(self) -> None:
+        """The PBX holds a session."""
+        stasis = {"app_name": "Stasis", "app_data": "ctid"}
+        self.channels = [{"id": name, "state": "Up", "dialplan": stasis} for name in (PHONE, SNOOP)]
+        self.bridges = [{"id": "ctid-ctid.s1", "channels": [PHONE, SNOOP]}]
+
+    async def cut(self) -> None:
+        """End the event sockets."""
+        for socket in self.sockets:
+            await socket.close()
+        self.sockets.clear()
+
+
+@pytest.fixture
+async def ari() -> AsyncIterator[AriServer]:
+    """An ARI on a free port."""
+    made = AriServer()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", made.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await made.cut()
+    await runner.cleanup()
+
+
+def with_ari(ari: AriServer) -> dict[str, object]:
+    """The settings of it."""
+    return {"ari": {"url": ari.url, "username": "ctid", "password": "p"}}
+
+
+class TestAri:
+    """ARI beside AMI."""
+
+    async def test_with_it_calls_can_be_supervised(self, ami: AmiServer, ari: AriServer) -> None:
+        """And an end of a session that is none is refused by its name."""
+        async with connected(ami, **with_ari(ari)) as it:
+            assert it.connection.capabilities == {Capability.SUPERVISE, Capability.TAKE_OVER}
+            for command in (
+                EndSupervision(supervision=SupervisionId("s9")),
+                SwitchSupervision(supervision=SupervisionId("s9"), mode=Mode.BARGE),
+            ):
+                with pytest.raises(CtidError) as refused:
+                    await it.connection.execute(command)
+                assert refused.value.code == "supervision.unknown"
+
+    async def test_the_first_snapshot_holds_the_sessions_found(self, ami: AmiServer, ari: AriServer) -> None:
+        """Link, snapshot, and only then the facts of sessions."""
+        ari.has_session()
+        async with connected(ami, **with_ari(ari)) as it:
+            await it.has(SupervisionChanged)
+            assert [type(fact) for fact in it.facts] == [LinkUp, Snapshot, SupervisionChanged]
+            assert [session.id for session in it.of(Snapshot)[0].supervisions] == ["s1"]
+
+    async def test_without_it_the_floor_is_seen(self, ami: AmiServer, ari: AriServer) -> None:
+        """A wrong password, or none there: the snapshot comes, and a command is refused with the cure."""
+        ari.status = 401
+        async with connected(ami, **with_ari(ari)) as it:
+            await it.has(Snapshot)
+            assert it.connection.capabilities == frozenset()
+            with pytest.raises(CtidError) as refused:
+                await it.connection.execute(EndSupervision(supervision=SupervisionId("s1")))
+            assert refused.value.code == "pbx.link_down"
+            assert "ctid.toml" in refused.value.detail
+            ari.status = 200
+            await until(lambda: bool(it.connection.capabilities))
+
+    async def test_down_and_up_again(self, ami: AmiServer, ari: AriServer) -> None:
+        """The session goes on without us, a snapshot meanwhile holds it, and it is taken up again."""
+        ari.has_session()
+        async with connected(ami, **with_ari(ari)) as it:
+            await it.has(SupervisionChanged)
+            ari.status = 503
+            await ari.cut()
+            await until(lambda: not it.connection.capabilities)
+            await it.connection.resync()
+            await it.has(Snapshot, 2)
+            assert [session.id for session in it.of(Snapshot)[1].supervisions] == ["s1"]
+            ari.status = 200
+            await until(lambda: bool(it.connection.capabilities))
+            await it.has(SupervisionChanged, 2)
+            assert it.of(SupervisionChanged)[1].supervision.state is SupervisionState.ACTIVE
+
+    async def test_a_session_that_ended_while_it_was_down(self, ami: AmiServer, ari: AriServer) -> None:
+        """It is told as lost, once."""
+        ari.has_session()
+        async with connected(ami, **with_ari(ari)) as it:
+            await it.has(SupervisionChanged)
+            ari.channels, ari.bridges = [], []
+            await ari.cut()
+            await it.has(SupervisionChanged, 2)
+            lost = it.of(SupervisionChanged)[1].supervision
+            assert (lost.state, lost.end) == (SupervisionState.ENDED, SupervisionEnd.LOST)
+            await until(lambda: len(ari.sockets) == 1)
+            await ari.cut()
+            await until(lambda: len(ari.sockets) == 1)
+            assert len(it.of(SupervisionChanged)) == 2
+
+    async def test_a_start_that_fails_is_told(self, ami: AmiServer, ari: AriServer) -> None:
+        """A command reaches ARI, and what becomes of it comes out of the facts."""
+        async with connected(ami, **with_ari(ari)) as it:
+            ari.status = 500
+            command = StartSupervision(
+                supervision=SESSION, address="PJSIP/2001", target=LegId("1.4"), ring_s=1.0
+            )
+            with pytest.raises(CtidError) as refused:
+                await it.connection.execute(command)
+            assert refused.value.code == "pbx.refused"
+            await it.has(SupervisionChanged, 2)
+            assert it.of(SupervisionChanged)[1].supervision.end is SupervisionEnd.FAILED
+
+    async def test_a_snapshot_without_it_does_not_say_that_there_are_no_sessions(
+        self, ami: AmiServer, ari: AriServer
+    ) -> None:
+        """They are not known before it has answered; when it has, a snapshot tells them."""
+        ari.has_session()
+        ari.status = 503
+        async with connected(ami, **with_ari(ari)) as it:
+            await it.has(Snapshot)
+            assert it.of(Snapshot)[0].supervisions is None
+            ari.status = 200
+            await it.has(Snapshot, 2)
+            assert [session.id for session in it.of(Snapshot)[1].supervisions] == ["s1"]
+            assert len(it.of(Snapshot)) == 2
+
+    async def test_without_it_there_are_no_sessions(self, ami: AmiServer) -> None:
+        """Where it is not configured, none can be."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            assert it.of(Snapshot)[0].supervisions == ()
+
+    async def test_another_program_takes_the_application(
+        self, ami: AmiServer, ari: AriServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The log says so, and it is not taken back at once: two daemons would do nothing else."""
+        monkeypatch.setattr(rooms, "ARI_REPLACED_S", 0.3)
+        loop = asyncio.get_running_loop()
+        with capture_logs() as logs:
+            async with connected(ami, **with_ari(ari)) as it:
+                (socket,) = ari.sockets
+                began = loop.time()
+                await socket.send_json({"type": "ApplicationReplaced", "application": "ctid"})
+                await until(lambda: not it.connection.capabilities)
+                await until(lambda: bool(it.connection.capabilities))
+                assert loop.time() - began >= 0.3
+        assert any("took over the Stasis application" in str(entry.get("reason")) for entry in logs)
+
+
+class TestHangUp:
+    """AMI hangs up what ARI does not."""
+
+    NAME = "PJSIP/2001-00000003"
+
+    @pytest.fixture
+    async def listening(self, ami: AmiServer, ari: AriServer) -> AsyncIterator[Connected]:
+        """A session of which AMI lists the phone and not the snoop channel, and an ARI that hangs up none."""
+        ami.says["CoreShowChannels"] = listing(
+            "CoreShowChannelsComplete", Channel(self.NAME, PHONE, state="6").item()
+        )
+        ari.has_session()
+        ari.refused = {"DELETE"}
+        async with connected(ami, **with_ari(ari)) as it:
+            await it.has(SupervisionChanged)
+            yield it
+
+    END = EndSupervision(supervision=SupervisionId("s1"))
+
+    @pytest.mark.parametrize("gone", [False, True])
+    async def test_by_their_full_names(self, listening: Connected, ami: AmiServer, *, gone: bool) -> None:
+        """Those that AMI has told of; one that is gone is hung up."""
+        error = answer("Message: No such channel", status="Error")
+        ami.says["Hangup"] = error if gone else answer("Message: Channel Hungup")
+        await listening.connection.execute(self.END)
+        asked = {fields["channel"] for fields in ami.asked if fields["action"] == "Hangup"}
+        assert asked == {self.NAME, SNOOP}
+        await listening.has(SupervisionChanged, 2)
+        assert listening.of(SupervisionChanged)[1].supervision.end is SupervisionEnd.RELEASED
+
+    async def test_a_user_who_may_not(self, listening: Connected, ami: AmiServer) -> None:
+        """The session goes on, and is told so: nobody believes that she does not listen any more."""
+        ami.says["Hangup"] = answer("Message: Permission denied", status="Error")
+        with pytest.raises(CtidError) as refused:
+            await listening.connection.execute(self.END)
+        assert refused.value.code == "pbx.link_down"
+        await listening.has(SupervisionChanged, 2)
+        told = listening.of(SupervisionChanged)[1].supervision
+        assert told.state is SupervisionState.ACTIVE
+        await until(lambda: bool(listening.connection.capabilities))
+
+
+class TestTakeOver:
+    """The take-over's part over AMI."""
+
+    COMMAND = TakeOver(supervision=SupervisionId("s1"), customer=LegId(NEAR), agent=LegId(FAR))
+
+    @pytest.fixture
+    async def talking(self, ami: AmiServer, ari: AriServer) -> AsyncIterator[Connected]:
+        """A call with a session that listens to it."""
+        near = caller("PJSIP/3001-00000001", NEAR, "7000", state="6", queue="support")
+        far = dialled("PJSIP/1001-00000002", FAR, NEAR, state="6")
+        near.bridge = far.bridge = "b1"
+        ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", near.item(), far.item())
+        ari.has_session()
+        async with connected(ami, **with_ari(ari)) as it:
+            await it.has(SupervisionChanged)
+            yield it
+
+    async def take_over(self, it: Connected) -> str:
+        """The code with which it is refused."""
+        with pytest.raises(CtidError) as refused:
+            await it.connection.execute(self.COMMAND)
+        return refused.value.code
+
+    async def test_the_agent_is_transferred_by_her_whole_name(
+        self, talking: Connected, ami: AmiServer, ari: AriServer
+    ) -> None:
+        """Setvar of whom to ring back and where to wait, then BlindTransfer into the shipped context."""
+        owner = TaskOwner()
+        owner.spawn("take over", talking.connection.execute(self.COMMAND))
+        await until(lambda: ami.count("BlindTransfer") == 1)
+        (transfer,) = [fields for fields in ami.asked if fields["action"] == "BlindTransfer"]
+        assert (transfer["channel"], transfer["context"]) == ("PJSIP/1001-00000002", "ctid-takeover")
+        assert transfer["exten"] == "s1"
+        backs = [f for f in ami.asked if f["action"] == "Setvar" and "channel" in f]
+        assert {back["channel"] for back in backs} == {"PJSIP/3001-00000001"}
+        assert [(back["variable"], back["value"]) for back in backs] == [
+            ("CTID_AGENT_BACK", "PJSIP/1001"),
+            ("CTID_QUEUE_BACK", "support"),
+        ]
+        await ari.sockets[0].send_json(
+            {"type": "StasisStart", "channel": {"id": NEAR}, "args": ["takeover", "s1"]}
+        )
+        await talking.has(SupervisionChanged, 2)
+        assert talking.of(SupervisionChanged)[1].supervision.mode is Mode.TAKEOVER
+        await owner.close()
+
+    async def test_a_context_that_is_not_there(self, talking: Connected, ami: AmiServer) -> None:
+        """Nobody is moved into a dialplan that would drop him."""
+        ami.says["ShowDialPlan"] = answer("Message: Did not find context", status="Error")
+        assert await self.take_over(talking) == "pbx.refused"
+        assert ami.count("BlindTransfer") == 0
+
+    async def test_a_transfer_that_is_refused(self, talking: Connected, ami: AmiServer) -> None:
+        """The PBX says no."""
+        ami.says["BlindTransfer"] = answer("Message: Transfer failed", status="Error")
+        assert await self.take_over(talking) == "pbx.refused"
+
+    async def test_a_customer_who_is_gone(self, talking: Connected, ami: AmiServer) -> None:
+        """The PBX does not know his channel."""
+        ami.says["Setvar"] = answer("Message: No such channel", status="Error")
+        assert await self.take_over(talking) == "supervision.call_ended"
+
+    async def test_two_who_no_longer_talk(self, talking: Connected, ami: AmiServer) -> None:
+        """The driver knows it before it asks."""
+        ami.tell(message("Hangup", dialled("PJSIP/1001-00000002", FAR, NEAR).block(), Cause="16"))
+        await talking.has(LegEnded)
+        assert await self.take_over(talking) == "supervision.call_ended"
+        assert ami.count("ShowDialPlan") == 0
+
+    async def test_a_link_that_is_lost_meanwhile(self, talking: Connected, ami: AmiServer) -> None:
+        """Whoever waits for an answer is told, and so is whoever asks later."""
+        ami.says["Setvar"] = lambda _: CLOSE
+        assert await self.take_over(talking) == "pbx.link_down"
+        assert await self.take_over(talking) == "pbx.link_down"
+
+    async def test_a_connection_that_is_closed_meanwhile(self, talking: Connected, ami: AmiServer) -> None:
+        """The same, when it is we who end it; an answer that comes after that is nobody's."""
+        ami.says["Setvar"] = lambda _: ""
+        owner, codes = TaskOwner(), list[str]()
+
+        async def run() -> None:
+            codes.append(await self.take_over(talking))
+
+        owner.spawn("take over", run())
+        await until(lambda: any("channel" in f for f in ami.asked if f["action"] == "Setvar"))
+        await talking.connection.close()
+        await until(lambda: bool(codes))
+        await owner.close()
+        assert codes == ["pbx.link_down"]
+
+
+async def test_a_connection_that_is_closed_while_it_logs_in(ami: AmiServer) -> None:
+    """A daemon that stops does not leave a connection behind."""
+    ami.says["Login"] = lambda _: ""
+    owner = TaskOwner()
+
+    async def connect() -> None:
+        await driver(ami.port).connect()
+
+    task = owner.spawn("connect", connect())
+    await until(lambda: ami.count("Login") == 1)
+    task.cancel()
+    await owner.close()
+    assert task.cancelled()
+
+
+def test_settings_are_checked_when_the_driver_is_made() -> None:
+    """Before anything is connected."""
+    assert driver(5038).kind == "asterisk"
+    assert driver(5038).pbx == PBX
