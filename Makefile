@@ -13,7 +13,7 @@ DRIVER := drivers/ctid_asterisk
 PURE := ctid/model/*,ctid/state/*,$(DRIVER)/wire.py,$(DRIVER)/session.py,$(DRIVER)/outs.py,$(DRIVER)/filters.py
 PURE := $(PURE),$(DRIVER)/actions.py,$(DRIVER)/normalize.py,$(DRIVER)/resync.py,$(DRIVER)/channels.py
 PURE := $(PURE),$(DRIVER)/members.py,$(DRIVER)/fields.py,$(DRIVER)/sessions.py
-PURE_FLOOR := 99
+PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e bench lab-up lab-down format lock clean
 
@@ -30,7 +30,7 @@ check: $(READY)  ## format, lint, types, import rules, unit tests: under a minut
 	$(RUN)/ruff check --quiet .
 	$(RUN)/lint-imports --no-cache 2>/dev/null | tail -n 3
 	$(RUN)/mypy
-	$(RUN)/pytest tests -m 'not lab' -q --cov --cov-report= $(PYTEST)
+	$(RUN)/pytest tests -m 'not lab' -q -n auto --cov --cov-report= $(PYTEST)
 	@$(RUN)/coverage report --include='$(PURE)' --fail-under=$(PURE_FLOOR)
 
 unit: $(READY)  ## the unit tests alone
