@@ -151,6 +151,8 @@ class SupervisionService:
             raise SupervisionRefused("mode_not_possible", "the agent has left: the call is the supervisor's")
         command: SwitchSupervision | TakeOver = SwitchSupervision(supervision=ident, mode=request.mode)
         if request.mode is Mode.TAKEOVER:
+            if Capability.TAKE_OVER not in self._hub.connection(session.pbx).capabilities:
+                raise SupervisionRefused("mode_not_possible", "a call of this PBX cannot be taken over")
             customer, agent = takeover_legs(self._call(session), session.agent)
             command = TakeOver(supervision=ident, customer=customer, agent=agent)
         await self._audited("requested", user, replace(session, mode=request.mode))

@@ -8,8 +8,7 @@ main/manager.c, apps/app_queue.c, main/manager_bridges.c.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from typing import Literal, Required, TypedDict, Unpack
+from collections.abc import Iterable
 
 import msgspec
 
@@ -20,11 +19,9 @@ LIST_DEADLINE_S = 20.0
 FENCE_VARIABLE = "CTIDFENCE"
 # Channel ids of our own choosing begin so: by it they are told from the beginning of a channel's name.
 OWN_ID_PREFIX = "ctid-"
-MAX_PAUSE_REASON = 80
 
 _QUEUE = re.compile(r"[\w.@+/-]([\w.@+/ -]{0,78}[\w.@+/-])?")
 _TECH_RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9]*/[A-Za-z0-9_.@:+*#/-]{1,70}")
-_STATE_INTERFACE = re.compile(r"([A-Za-z][A-Za-z0-9]*[/:])[A-Za-z0-9_.@:+*#/-]{1,70}")
 # A name ends in a serial number of eight hex digits; without it, it may be the beginning of many names.
 _CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*/[A-Za-z0-9_.@:+*#/-]{1,120}-[0-9a-f]{8}(;[12])?")
 _UNIQUE_ID = re.compile(r"([A-Za-z0-9_.-]{1,100}-)?[0-9]{9,11}\.[0-9]{1,12}")
@@ -32,7 +29,6 @@ _OWN_ID = re.compile(re.escape(OWN_ID_PREFIX) + r"[A-Za-z0-9._-]{1,144}")
 _EXTEN = re.compile(r"[A-Za-z0-9_*#+.-]{1,80}")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_APPLICATION = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _CRITERIA = re.compile(r"[A-Za-z0-9_(),]{0,200}")
 _VARIABLE = re.compile(r"_{0,2}[A-Za-z][A-Za-z0-9_]{0,78}")
 # Functions that only read; others run programs, or read and write files and databases.
@@ -41,10 +37,6 @@ _READING_FUNCTION = re.compile(
     r"|PJSIP_ENDPOINT|PRESENCE_STATE|QUEUE_MEMBER|QUEUE_VARIABLES|QUEUE_WAITING_COUNT|VERSION)"
     r"\([A-Za-z0-9_.@:/;, -]{0,100}\)"
 )
-# What Asterisk's argument parser leaves as it is: it eats quotes and backslashes and splits at commas.
-_PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./@:+-]{0,900}")
-_APPLICATION_DATA = re.compile(r"[A-Za-z0-9_./@:;+,()*# -]{0,900}")
-_NUMBER = re.compile(r"[0-9A-Za-z+*#._-]{0,80}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -97,10 +89,6 @@ def _channel(value: str) -> str:
     return _match(_CHANNEL_NAME, "channel: give its full name or unique id", value)
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001 -- the one argument of a conversion
-    return "true" if value else "false"
-
-
 # Login and upkeep ------------------------------------------------------------------------------------------
 
 
@@ -132,29 +120,14 @@ def login_plain(username: str, secret: str) -> Action:
     )
 
 
-def logoff() -> Action:
-    """End the session; the peer says Goodbye and closes."""
-    return _action("Logoff")
-
-
 def ping() -> Action:
     """Ask for a sign of life; needs no permission."""
     return _action("Ping")
 
 
-def core_status() -> Action:
-    """Start-up date and time: tells whether this is the Asterisk we knew. Class system or reporting."""
-    return _action("CoreStatus")
-
-
 def core_settings() -> Action:
     """Asterisk's version and system name. Class system or reporting."""
     return _action("CoreSettings")
-
-
-def events(mask: str) -> Action:
-    """Choose the classes of events: `on`, `off`, or a list such as `call,agent`."""
-    return _action("Events", ("EventMask", _match(re.compile(r"[a-z]+(,[a-z]+)*"), "event mask", mask)))
 
 
 def add_filter(criteria: str, expression: str) -> Action:
@@ -169,16 +142,6 @@ def add_filter(criteria: str, expression: str) -> Action:
         ("MatchCriteria", _match(_CRITERIA, "filter criteria", criteria)),
         ("Filter", _text("filter expression", expression, 500)),
     )
-
-
-def user_event(name: str, headers: Mapping[str, str] | None = None) -> Action:
-    """Publish a UserEvent to every AMI client. It overtakes channel events: no fence. Class user."""
-    pairs = [("UserEvent", _match(_WORD, "user event", name))]
-    for key, value in (headers or {}).items():
-        if key.lower() in ("action", "actionid", "userevent") or not value:
-            raise ArgumentError(f"{key!r} is taken or empty: not a valid header of a user event")
-        pairs.append((_match(_WORD, "header", key), _text(key, value, 900)))
-    return _action("UserEvent", *pairs)
 
 
 # Lists -----------------------------------------------------------------------------------------------------
@@ -202,20 +165,6 @@ def status(channel: str = "", variables: Iterable[str] = ()) -> Action:
     )
 
 
-def bridge_list(bridge_type: str = "") -> Action:
-    """List the bridges, all or of one type (`basic`, `holding`). Needs no permission."""
-    return _action(
-        "BridgeList",
-        ("BridgeType", _match(_WORD, "bridge type", bridge_type, optional=True)),
-        is_list=True,
-    )
-
-
-def bridge_info(bridge_id: str) -> Action:
-    """List one bridge's channels; the completion bears the bridge's own fields. Needs no permission."""
-    return _action("BridgeInfo", ("BridgeUniqueid", _match(_WORD, "bridge id", bridge_id)), is_list=True)
-
-
 def queue_status(queue: str = "", member: str = "") -> Action:
     """List queues with members and callers, narrowed to one queue or member. Needs no permission."""
     return _action(
@@ -231,60 +180,7 @@ def device_state_list() -> Action:
     return _action("DeviceStateList", is_list=True)
 
 
-def extension_state_list() -> Action:
-    """List the hints' states. Class call or reporting."""
-    return _action("ExtensionStateList", is_list=True)
-
-
-def pjsip_show_contacts() -> Action:
-    """List the registered PJSIP contacts. Class system; none registered is answered by an error text."""
-    return _action("PJSIPShowContacts", is_list=True)
-
-
 # Queues ----------------------------------------------------------------------------------------------------
-
-
-def queue_pause(interface: str, paused: bool, *, queue: str = "", reason: str = "") -> Action:  # noqa: FBT001 -- the verb's object
-    """Pause or resume a member, in one queue or in all. Class agent. A `|` in the reason breaks queue_log."""
-    return _action(
-        "QueuePause",
-        ("Interface", _match(_TECH_RESOURCE, "interface", interface)),
-        ("Paused", _flag(paused)),
-        ("Queue", _match(_QUEUE, "queue", queue, optional=True)),
-        ("Reason", _text("pause reason", reason, MAX_PAUSE_REASON, "|")),
-    )
-
-
-def queue_add(
-    queue: str,
-    interface: str,
-    *,
-    member_name: str = "",
-    state_interface: str = "",
-    penalty: int = 0,
-    paused: bool = False,
-) -> Action:
-    """Log a member in to a queue. Class agent."""
-    if penalty < 0:
-        raise ArgumentError(f"{penalty} is not a valid penalty")
-    return _action(
-        "QueueAdd",
-        ("Queue", _match(_QUEUE, "queue", queue)),
-        ("Interface", _match(_TECH_RESOURCE, "interface", interface)),
-        ("MemberName", _text("member name", member_name, 80, "|,")),
-        ("StateInterface", _match(_STATE_INTERFACE, "state interface", state_interface, optional=True)),
-        ("Penalty", str(penalty)),
-        ("Paused", _flag(paused)),
-    )
-
-
-def queue_remove(queue: str, interface: str) -> Action:
-    """Log a member out of a queue. Class agent."""
-    return _action(
-        "QueueRemove",
-        ("Queue", _match(_QUEUE, "queue", queue)),
-        ("Interface", _match(_TECH_RESOURCE, "interface", interface)),
-    )
 
 
 # Variables -------------------------------------------------------------------------------------------------
@@ -303,15 +199,6 @@ def setvar(variable: str, value: str, *, channel: str = "") -> Action:
         ("Channel", _channel(channel) if channel else ""),
         ("Variable", _match(_VARIABLE, "variable", variable)),
         ("Value", _text("value", value, 900)),
-    )
-
-
-def getvar(variable: str, *, channel: str = "") -> Action:
-    """Read a variable or one of the functions that only read. Class call or reporting."""
-    return _action(
-        "Getvar",
-        ("Channel", _channel(channel) if channel else ""),
-        ("Variable", _readable(variable)),
     )
 
 
@@ -337,81 +224,4 @@ def blind_transfer(channel: str, *, exten: str, context: str) -> Action:
         ("Channel", _channel(channel)),
         ("Context", _match(_CONTEXT, "context", context)),
         ("Exten", _match(_EXTEN, "extension", exten)),
-    )
-
-
-def mute_audio(channel: str, *, direction: Literal["in", "out", "all"], on: bool) -> Action:
-    """Silence what comes from the channel (`in`), what goes to it (`out`), or both. Class system."""
-    if direction not in ("in", "out", "all"):
-        raise ArgumentError(f"{direction!r} is not a valid direction")
-    return _action(
-        "MuteAudio",
-        ("Channel", _channel(channel)),
-        ("Direction", direction),
-        ("State", "on" if on else "off"),
-    )
-
-
-class Leg(TypedDict, total=False):
-    """What an originated leg bears: `channel_id` becomes its unique id and begins with `ctid-`.
-
-    `other_channel_id` is for the second half of a Local channel. `timeout_s` is how long it may ring, 30 s
-    unless told. `variables` are plain names with values of letters, digits and `_./@:+-`.
-    """
-
-    channel_id: Required[str]
-    other_channel_id: str
-    timeout_s: float
-    caller_name: str
-    caller_number: str
-    variables: Mapping[str, str]
-    early_media: bool
-
-
-def originate_exten(dial: str, *, exten: str, context: str, priority: int = 1, **leg: Unpack[Leg]) -> Action:
-    """Ring `dial`, then send it to an extension. The reply says queued, OriginateResponse the outcome."""
-    if priority < 1:
-        raise ArgumentError(f"{priority} is not a valid priority")
-    return _originate(
-        dial,
-        leg,
-        ("Context", _match(_CONTEXT, "context", context)),
-        ("Exten", _match(_EXTEN, "extension", exten)),
-        ("Priority", str(priority)),
-    )
-
-
-def originate_application(dial: str, *, application: str, data: str = "", **leg: Unpack[Leg]) -> Action:
-    """Ring `dial` and run one application on it. Neither may come from a client of ctid."""
-    return _originate(
-        dial,
-        leg,
-        ("Application", _match(_APPLICATION, "application", application)),
-        ("Data", _match(_APPLICATION_DATA, "application data", data)),
-    )
-
-
-def _originate(dial: str, leg: Leg, *target: tuple[str, str]) -> Action:
-    timeout_s = leg.get("timeout_s", 30.0)
-    if not 0 < timeout_s <= 600:
-        raise ArgumentError(f"{timeout_s} is not a valid ringing time")
-    name = _text("caller name", leg.get("caller_name", ""), 80, '"<>\\')
-    number = _match(_NUMBER, "caller number", leg.get("caller_number", ""))
-    other_id = leg.get("other_channel_id", "")
-    variables = [
-        f"{_match(_VARIABLE, 'variable', key)}={_match(_PLAIN_VALUE, f'value of {key}', value)}"
-        for key, value in leg.get("variables", {}).items()
-    ]
-    return _action(
-        "Originate",
-        ("Channel", _match(_TECH_RESOURCE, "device to ring", dial)),
-        *target,
-        ("Timeout", str(round(timeout_s * 1000))),
-        ("CallerID", f'"{name}" <{number}>' if name or number else ""),
-        ("ChannelId", _match(_OWN_ID, "channel id of our own", leg["channel_id"])),
-        ("OtherChannelId", _match(_OWN_ID, "channel id of our own", other_id, optional=True)),
-        ("EarlyMedia", "true" if leg.get("early_media") else ""),
-        # Without it the peer does nothing else, not even send events, until the phone answers.
-        ("Async", "true"),
-        *(("Variable", variable) for variable in variables),
     )

@@ -242,7 +242,7 @@ class TestLogin:
         book >> 5.0 << PING >> wire("Response: Success|ActionID: ctid-ping|Ping: Pong")
         book >> wire("Event: Newchannel|Uniqueid: 1.1") << "Event: Newchannel|Uniqueid: 1.1"
         with pytest.raises(NotReadyError, match="waiting for FullyBooted"):
-            book.session.send(actions.core_status(), book.now)
+            book.session.send(Action("CoreStatus"), book.now)
         book >> 5.0 << PING >> wire("Response: Success|ActionID: ctid-ping|Ping: Pong")
         book >> 10.0
         (dead,) = book.take()
@@ -348,8 +348,8 @@ class TestActions:
 
     def test_reply(self) -> None:
         """An answer is told with the id of its action, however the answers are ordered."""
-        book = ready() >> actions.core_status() << actions.core_status()
-        book >> actions.getvar("X") << actions.getvar("X")
+        book = ready() >> Action("CoreStatus") << Action("CoreStatus")
+        book >> Action("Getvar", (("Variable", "X"),)) << Action("Getvar", (("Variable", "X"),))
         assert book.ids == ["ctid-3", "ctid-4"]
         assert book.session.pending == 2
         second, first = (
@@ -370,7 +370,7 @@ class TestActions:
 
     def test_goodbye(self) -> None:
         """The answer to Logoff is a reply like any other."""
-        book = ready() >> actions.logoff() << actions.logoff()
+        book = ready() >> Action("Logoff") << Action("Logoff")
         book >> wire("Response: Goodbye|ActionID: ctid-3|Message: Thanks for all the fish.") << Reply
         book >> EOF << Dead
 
@@ -400,7 +400,7 @@ class TestActions:
     )
     def test_empty_list_told_by_an_error(self, text: str) -> None:
         """A list that says by an error that it is empty is an empty list."""
-        book = ready() >> actions.pjsip_show_contacts() << Send
+        book = ready() >> Action("PJSIPShowContacts", is_list=True, deadline_s=20.0) << Send
         error = f"Response: Error|ActionID: ctid-3|Message: {text}"
         book >> wire(error).replace(b"\r\n\r\n", b"\n\r\n\r\n")
         book << Reply("ctid-3", message(error), ok=True)
@@ -408,7 +408,13 @@ class TestActions:
 
     def test_refused_list(self) -> None:
         """Another error of a list, and a like error of an action that is no list, are refusals."""
-        book = ready() >> actions.pjsip_show_contacts() << Send >> actions.core_status() << Send
+        book = (
+            ready()
+            >> Action("PJSIPShowContacts", is_list=True, deadline_s=20.0)
+            << Send
+            >> Action("CoreStatus")
+            << Send
+        )
         denied = "Response: Error|ActionID: ctid-3|Message: Permission denied"
         none = "Response: Error|ActionID: ctid-4|Message: No Contacts found"
         book >> wire(denied, none) << Reply("ctid-3", message(denied), ok=False)
@@ -416,7 +422,7 @@ class TestActions:
 
     def test_list_without_a_list(self) -> None:
         """A list action that is answered without the promise of a list is answered whole."""
-        book = ready() >> actions.bridge_list() << Send
+        book = ready() >> Action("BridgeList", is_list=True, deadline_s=20.0) << Send
         answer = "Response: Success|ActionID: ctid-3"
         book >> wire(answer) << Reply("ctid-3", message(answer))
 
@@ -431,7 +437,9 @@ class TestActions:
 
     def test_timeout(self) -> None:
         """An action without a whole answer in its time fails; a late answer is counted and told to nobody."""
-        book = ready() >> actions.getvar("X") << Send >> 2.0 >> actions.queue_status() << Send
+        book = (
+            ready() >> Action("Getvar", (("Variable", "X"),)) << Send >> 2.0 >> actions.queue_status() << Send
+        )
         assert book.session.next_deadline() == 105.0
         book >> wire("Response: Success|ActionID: ctid-4|EventList: start")
         book >> 3.0 << Failed("ctid-3", "timeout")
@@ -546,7 +554,7 @@ class TestLife:
 
     def test_eof(self) -> None:
         """The peer's end fails what is pending, says when it came, and a cut message is not told."""
-        book = ready() >> actions.getvar("X") << Send >> b"Event: Hangup\r\nUniq" >> 2.0
+        book = ready() >> Action("Getvar", (("Variable", "X"),)) << Send >> b"Event: Hangup\r\nUniq" >> 2.0
         book >> EOF << Failed("ctid-3", "closed")
         (dead,) = book.take()
         assert isinstance(dead, Dead)
@@ -579,7 +587,7 @@ class TestLife:
 
     def test_a_message_without_end(self) -> None:
         """A message over the bound ends the session as a broken wire; what was pending fails."""
-        book = ready(max_message_bytes=512) >> actions.getvar("X") << Send
+        book = ready(max_message_bytes=512) >> Action("Getvar", (("Variable", "X"),)) << Send
         book >> b"Event: " + b"x" * 600 << Failed("ctid-3", "closed")
         book << Dead("wire", retryable=True, detail="a message of more than 512 bytes")
         book.done()
