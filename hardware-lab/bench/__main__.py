@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from bench import click, figures, ingest, mqtt, switch
 from bench.figures import Report
@@ -31,6 +32,7 @@ def main() -> int:
     unknown = [name for name in options.names if name not in BENCHES]
     if unknown:
         parser.error(f"there is no bench {unknown[0]!r}; there are {', '.join(BENCHES)}")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
     machine, at = figures.machine(), datetime.now(UTC).isoformat(timespec="seconds")
     print(at, *(f"{key} {value}" for key, value in machine.items()), sep="  ")
     reports = []

@@ -78,6 +78,7 @@ async def _measure() -> Report:
     ours = next(row for row in report.rows if row.what == f"ctid: {_STEPS['heard']}")
     theirs = next(row for row in report.rows if row.what == f"bare ChanSpy: {_STEPS['heard']}")
     report.ratios.append(ratio_of("ctid / bare ChanSpy", ours, theirs, "at most 1.25"))
+    report.notes.append("ChanSpy waits 100 ms by itself before it listens (Asterisk, app_chanspy.c)")
     return report
 
 

@@ -27,7 +27,7 @@ from ctid.tasks import TaskOwner
 from lab.rig import Rig
 
 PAIRS = 7
-EVENTS = 4000
+EVENTS = 15_000
 """Of the wire, for one sample; they make fewer facts, and those more updates."""
 WAITING = 500
 """Events that may wait for the broker before more facts are fed."""

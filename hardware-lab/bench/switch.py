@@ -19,7 +19,7 @@ from lab.phone_client import Phone
 from lab.tones import THRESHOLD, Heard, Timeline
 
 ROUNDS = 10
-TAKEOVERS = 10
+TAKEOVERS = 20
 AGENT, CUSTOMER = "1005", "3001"
 NUMBER = "7001"
 BEFORE_S = 0.2
@@ -164,7 +164,7 @@ async def _measure() -> Report:
             await floor.quiet(0)
             await phone.wait_state("idle")
     for (old, new), seen in sorted(modes.items()):
-        _rows(report, f"{old} to {new}", seen[:])
+        _rows(report, f"{old} to {new}", seen)
     _rows(report, "take-over", takeovers)
     return report
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from ctid.model.capabilities import Capability
 from ctid.model.commands import Command, EndSupervision, StartSupervision, SwitchSupervision, TakeOver
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError, NotFound, PbxRefused, PbxTimeout, SupervisionRefused
@@ -472,6 +473,16 @@ async def test_a_take_over_that_fails_at_the_start_leaves_nothing_behind(desk: D
         await desk.service.start(SOFIA, request)
     assert refused.value.code == "supervision.takeover_failed"
     assert desk.sessions == {}
+
+
+async def test_a_pbx_that_cannot_hand_over_keeps_the_session(desk: Desk) -> None:
+    """Where only listening is possible, a take-over is refused, and she listens on."""
+    session = await desk.service.start(SOFIA, listen())
+    desk.pbx.capabilities = frozenset({Capability.SUPERVISE})
+    with pytest.raises(SupervisionRefused) as refused:
+        await desk.service.change(SOFIA, session.id, ChangeRequest(mode=Mode.TAKEOVER))
+    assert refused.value.code == "supervision.mode_not_possible"
+    assert desk.hub.store.supervisions[session.id].mode is Mode.LISTEN
 
 
 async def test_a_conference_is_not_taken_over(desk: Desk) -> None:
