@@ -56,7 +56,7 @@ lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group check --group lab --group bench -o requirements/development.txt
 
-clean:  ## remove what was built here; the lab's cached root stays
+clean: lab-down  ## remove what was built here; the lab's cached root stays
 	rm -rf $(VENV) .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
 
 $(READY): requirements/development.txt pyproject.toml hardware-lab/setup.sh

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from ctid.cli import lists, local, supervise, watch
-from ctid.cli.client import DEFAULT_URL, Client, Problem, Unreachable
+from ctid.cli.client import DEFAULT_URL, BadUrl, Client, Problem, Unreachable
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
 from ctid.config import DEFAULT_PATH
@@ -38,8 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _command(output, arguments)
     except Problem as problem:
-        output.fail(problem.document, f"{problem} [{problem.code}]")
+        cure = "; set CTID_TOKEN, or --token-file" if problem.status == 401 else ""
+        output.fail(problem.document, f"{problem}{cure} [{problem.code}]")
         return Exit.AUTH if problem.status in (401, 403) else Exit.REFUSED
+    except BadUrl as error:
+        output.fail({"code": "usage", "detail": str(error)}, str(error))
+        return Exit.USAGE
     except Unreachable as error:
         output.fail({"code": "unreachable", "detail": str(error)}, str(error))
         return Exit.UNREACHABLE

@@ -37,11 +37,31 @@ class Unreachable(Exception):
     """No ctid answers at the URL, or what answers there is not ctid."""
 
 
+class BadUrl(ValueError):
+    """What was given as ctid's URL is none; the text names the cure."""
+
+
+def checked_url(text: str) -> str:
+    """The URL without a slash at its end.
+
+    Raises:
+        BadUrl: it is no http or https URL with a host.
+    """
+    try:
+        url = URL(text)
+        usable = url.scheme in ("http", "https") and bool(url.host) and url.port is not None
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadUrl(f"{text!r} is no URL of ctid: write it as {DEFAULT_URL} (CTID_URL, or --url)")
+    return text.rstrip("/")
+
+
 class Client:
-    """One session with one ctid; an async context manager."""
+    """One session with one ctid; an async context manager. Raises BadUrl."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        self.url = url.rstrip("/")
+        self.url = checked_url(url)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http: aiohttp.ClientSession | None = None
 
@@ -88,8 +108,11 @@ class Client:
                         return
                     yield msgspec.json.decode(message.data)
         except aiohttp.WSServerHandshakeError as error:
-            code = {401: "auth.required", 403: "auth.forbidden"}.get(error.status, "internal")
-            raise Problem({"status": error.status, "code": code, "detail": error.message}) from error
+            # The socket's refusal comes without its document: a plain request is refused alike, with it.
+            await self.get("/status")
+            raise Unreachable(
+                f"what answers at {self.url} is not ctid (no event socket: {error.status})"
+            ) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unreachable(error) from error
 

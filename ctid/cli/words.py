@@ -12,7 +12,7 @@ _AGENT = {
     AgentState.BUSY: ("●", "on a call", "cyan"),
     AgentState.BUSY_OTHER: ("◆", "other call", "magenta"),
     AgentState.WORKING_AFTER_CALL: ("◑", "after call", "blue"),
-    AgentState.NOT_READY: ("‖", "paused", "yellow"),
+    AgentState.NOT_READY: ("‖", "not ready", "yellow"),
     AgentState.LOGGED_OUT: ("·", "logged out", "dim"),
     AgentState.UNKNOWN: ("?", "unknown", "red"),
 }

@@ -35,6 +35,8 @@ def derive_call(
     """Derive a call with at least one live leg. `old` gives what its gone legs told."""
     ordered = sorted(legs, key=_age) if len(legs) > 1 else list(legs)
     with_agent = not agent_of.keys().isdisjoint([leg.device for leg in ordered if leg.device is not None])
+    # Whom a supervisor has taken over was an agent's customer, also if we never saw the agent.
+    with_agent = with_agent or any(leg.supervision is not None for leg in ordered)
     old_parties = {party.leg: party for party in old.parties} if old else {}
     parties = tuple(
         [_party(leg, old_parties.get(leg.id), agent_of, phones, at, with_agent=with_agent) for leg in ordered]
@@ -45,8 +47,9 @@ def derive_call(
     aliases = old.aliases if old else (key,)
     for leg in ordered:
         queue = leg.queue or queue
-        # Legs that only rang are no part of the call's story, and a long wait has many of them.
-        if leg.state is LegState.CONNECTED and leg.id not in aliases:
+        # Legs that only rang are no part of the call's story, and a long wait has many of them; a
+        # supervisor's leg is ctid's own.
+        if leg.state is LegState.CONNECTED and leg.supervision is None and leg.id not in aliases:
             aliases = (*aliases, leg.id)
     answered = old.answered_at if old else None
     if answered is None and state in (CallState.CONNECTED, CallState.HELD):

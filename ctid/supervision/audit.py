@@ -6,12 +6,16 @@ import os
 from pathlib import Path
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from ctid.model.entities import Supervision
 from ctid.model.errors import AuditUnavailable
-from ctid.model.instant import Instant, enc_hook
+from ctid.model.ids import SupervisionId
+from ctid.model.instant import Instant, dec_hook, enc_hook
 from ctid.supervision.requests import StartRequest
+
+log = structlog.get_logger(__name__)
 
 FILE = "audit.jsonl"
 
@@ -54,6 +58,35 @@ class Audit:
                     f"{self.path} cannot be written ({error.strerror}); make room or mend its permissions: "
                     "without an audit nobody is listened to"
                 ) from error
+
+    async def unfinished(self) -> dict[SupervisionId, Supervision]:
+        """The sessions that began and are not told as ended: ctid was killed while they went on.
+
+        Raises:
+            AuditUnavailable: the file cannot be read.
+        """
+        try:
+            return await asyncio.to_thread(self._unfinished)
+        except OSError as error:
+            raise AuditUnavailable(f"{self.path} cannot be read ({error.strerror})") from error
+
+    def _unfinished(self) -> dict[SupervisionId, Supervision]:
+        going: dict[SupervisionId, Supervision] = {}
+        if not self.path.exists():
+            return going
+        with self.path.open("rb") as lines:
+            for line in lines:
+                try:
+                    entry = msgspec.json.decode(line, type=Entry, dec_hook=dec_hook)
+                except msgspec.DecodeError as error:
+                    log.warning("a line of the audit cannot be read", path=str(self.path), reason=str(error))
+                    continue
+                session = entry.supervision
+                if session is not None and entry.event in ("ringing", "active"):
+                    going[session.id] = session
+                elif session is not None and entry.event == "ended":
+                    going.pop(session.id, None)
+        return going
 
     def _append(self, line: bytes) -> None:
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

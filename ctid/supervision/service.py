@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ctid.hub import Hub
 from ctid.model.capabilities import Capability
 from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
-from ctid.model.entities import Call, Entity, Supervision
+from ctid.model.entities import Call, Entity, Pbx, Supervision
 from ctid.model.errors import (
     AuditUnavailable,
     CtidError,
@@ -98,7 +98,7 @@ class SupervisionService:
         """Check all that can be checked before a phone rings."""
         if request.scope is not Scope.CALL:
             raise SupervisionRefused(
-                "scope_not_supported", f"scope {request.scope!r} is not supported yet: use 'call'"
+                "scope_not_supported", f"scope '{request.scope}' is not supported yet: use 'call'"
             )
         name, phone = self._phone(user, request.via)
         connection = self._hub.connection(phone.pbx)
@@ -143,10 +143,10 @@ class SupervisionService:
     async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
         """Switch a session's mode; returns it once the switch is in force. Raises CtidError."""
         session = self._session(user, ident)
-        if session.mode is request.mode:
-            return session
         if session.state is not SupervisionState.ACTIVE:
             raise SupervisionRefused("not_active", "her phone is still ringing: wait until she has answered")
+        if session.mode is request.mode:
+            return session
         if session.mode is Mode.TAKEOVER:
             raise SupervisionRefused("mode_not_possible", "the agent has left: the call is the supervisor's")
         command: SwitchSupervision | TakeOver = SwitchSupervision(supervision=ident, mode=request.mode)
@@ -184,16 +184,36 @@ class SupervisionService:
 
     async def run(self) -> None:
         """Follow the state for ever: audit what sessions do, and end those whose call ended."""
-        subscription = self._hub.subscribe("supervision", kinds=frozenset({Supervision.kind, Call.kind}))
+        kinds = frozenset({Pbx.kind, Supervision.kind, Call.kind})
+        unfinished = await self._audit.unfinished()
+        subscription = self._hub.subscribe("supervision", kinds=kinds)
         async for update in subscription:
             if not isinstance(update, Change):
                 continue
+            if unfinished and isinstance(update.new, Pbx) and update.new.synchronized_at is not None:
+                unfinished = await self._finish(unfinished, update.new)
             if isinstance(update.new, Supervision):
                 await self._seen(update.old, update.new)
             elif isinstance(update.old, Call) and update.new is None and update.old.merged_into is None:
                 for session in list(self._hub.store.supervisions.values()):
                     if session.call == update.old.id:
                         await self._end_by_rule(session, SupervisionEnd.CALL_ENDED)
+
+    async def _finish(
+        self, unfinished: Mapping[SupervisionId, Supervision], link: Pbx
+    ) -> dict[SupervisionId, Supervision]:
+        """Close in the audit what ended while ctid was away; returns the sessions of other PBXs."""
+        others: dict[SupervisionId, Supervision] = {}
+        now = Instant(self._clock.now())
+        for ident, session in unfinished.items():
+            if session.pbx != link.id:
+                others[ident] = session
+            elif ident not in self._hub.store.supervisions:
+                ended = replace(
+                    session, state=SupervisionState.ENDED, end=SupervisionEnd.LOST, since=now, ended_at=now
+                )
+                await self._seen(None, ended)
+        return others
 
     async def _seen(self, old: Entity | None, session: Supervision) -> None:
         if isinstance(old, Supervision) and (old.state, old.mode) == (session.state, session.mode):

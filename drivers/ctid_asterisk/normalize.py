@@ -411,7 +411,8 @@ class Normalizer:
             incoming=not dialled_by_pbx and not fields["uniqueid"].startswith(OURS),
         )
         if channel.incoming:
-            channel.dialled = fields.get("exten", "")
+            if fields.get("application") != "Stasis":  # there it is where a take-over has sent him
+                channel.dialled = fields.get("exten", "")
             if fields.get("application") == "Queue":
                 channel.queue = QueueId(safe_id(fields.get("applicationdata", "").partition(",")[0]))
         channel.for_caller = dialled_by_pbx

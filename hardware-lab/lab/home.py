@@ -58,13 +58,14 @@ def _write_wrappers(rig: Rig) -> None:
     broker = ["-h", "127.0.0.1", "-p", str(rig.ports.mqtt)]
     start = shlex.join(console)
     python = f"PYTHONPATH={shlex.quote(daemon.PYTHON_PATH)} exec {shlex.quote(sys.executable)}"
+    env = shlex.quote(str(rig.base / daemon.ENV_FILE))
     scripts = {
         # Words are a console command; without any it is the interactive console.
         "asterisk": f'if [ $# -gt 0 ]; then exec {start} -rx "$*"; fi\nexec {start} -r\n',
         "mosquitto_sub": f'exec {shlex.join([*rig.root.command("mosquitto_sub"), *broker])} "$@"\n',
         "mosquitto_pub": f'exec {shlex.join([*rig.root.command("mosquitto_pub"), *broker])} "$@"\n',
-        # As the supervisor of this rig, whatever the shell's own variables say.
-        "ctid": f'. {shlex.quote(str(rig.base / daemon.ENV_FILE))}\n{python} -m ctid "$@"\n',
+        # As the supervisor of this rig, unless the shell's own variables say otherwise.
+        "ctid": f'[ -n "$CTID_URL" ] || . {env}\n{python} -m ctid "$@"\n',
         "lab": f'CTID_LAB_DIR={shlex.quote(str(rig.base))} {python} -m lab "$@"\n',
     }
     for name, script in scripts.items():

@@ -1,6 +1,7 @@
 """What survives: Asterisk killed and restarted in a call, ctid killed in a session; then the truth again."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -119,6 +120,8 @@ async def test_ctid_killed_in_a_session(mortal: Floor, mode: str) -> None:
     assert {key: after.get(key) for key in same} == {key: before.get(key) for key in same}
     call = await mortal.api.get(f"/calls/{before['call']}")
     assert call["state"] == "connected"
+    assert "customer" in {party["role"] for party in call["parties"]}
+    assert not any("ctid-" in alias for alias in call["aliases"])
     assert call["supervisions"] == [session]
     if mode == "whisper":
         assert await mortal.agent_is("1001", "busy")
@@ -143,6 +146,26 @@ async def test_ctid_killed_while_her_phone_rings(mortal: Floor) -> None:
     await until(lambda: not mortal.ours(), what="what was left over is cleared away")
     await supervisor.wait_state("idle")
     await mortal.hear({agent: {"3001"}, customer: {"1001"}})
+
+
+async def test_session_that_ended_while_ctid_was_away(mortal: Floor) -> None:
+    """The next run closes it in the audit: no session there goes on for ever."""
+    customer, _ = await mortal.talk()
+    supervisor, *_ = await mortal.phones.open(SUP)
+    await supervisor.auto_answer(0.0)
+    session = await mortal.begin(agent="1001")
+    mortal.rig.kill("ctid")
+    await supervisor.hangup()
+    await customer.hangup()
+    mortal.rig.restart("ctid")
+    audit = mortal.rig.base / "ctid" / "audit.jsonl"
+
+    def last() -> tuple[str, str | None]:
+        entries = [json.loads(line) for line in audit.read_text().splitlines()]
+        mine = [entry for entry in entries if entry["supervision"] and entry["supervision"]["id"] == session]
+        return mine[-1]["event"], mine[-1]["supervision"]["end"]
+
+    await until(lambda: last() == ("ended", "lost"), what="the audit says that it ended")
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["agent there", "agent gone"])

@@ -219,6 +219,7 @@ def test_watch_once(server: FakeCtid, run: Run, run_json: RunJson) -> None:
 def test_watch_refused(server: FakeCtid, run: Run) -> None:
     """A token that the event socket refuses ends `watch` with the code for it, at once."""
     server.answers["GET /events"] = problem(401, "auth.required", "no")
+    server.answers["GET /status"] = problem(401, "auth.required", "no")
     started = time.monotonic()
     assert run("watch")[0] == Exit.AUTH
     assert time.monotonic() - started < 5

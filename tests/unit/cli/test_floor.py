@@ -69,7 +69,7 @@ def test_changes(floor: Floor) -> None:
     )
     floor.apply(change("supervision", "s1", None), NOW)
     text = drawn(floor)
-    assert "‖ paused: lunch" in text
+    assert "‖ not ready: lunch" in text
     assert "anna" not in text
     floor.apply({**SNAPSHOT, "entities": {"queues": [QUEUE]}}, NOW)
     assert "1001" not in drawn(floor)

@@ -89,7 +89,13 @@ REQUESTS: list[tuple[Callable[[Ari], Awaitable[object]], str, str, dict[str, str
     (lambda ari: ari.mute("c", on=True), "POST", "channels/c/mute", {"direction": "in"}, None),
     (lambda ari: ari.mute("c", on=False), "DELETE", "channels/c/mute", {"direction": "in"}, None),
     (lambda ari: ari.go_on("c"), "POST", "channels/c/continue", {}, None),
-    (lambda ari: ari.create_bridge("b"), "POST", "bridges/b", {"type": "mixing", "name": "b"}, None),
+    (
+        lambda ari: ari.create_bridge("b"),
+        "POST",
+        "bridges/b",
+        {"type": "mixing,video_sfu", "name": "b"},
+        None,
+    ),
     (lambda ari: ari.destroy_bridge("b"), "DELETE", "bridges/b", {}, None),
     (
         lambda ari: ari.add("b", "c"),

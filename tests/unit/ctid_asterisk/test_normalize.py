@@ -675,6 +675,13 @@ class TestLists:
         assert line.members[GRACE].serving == "1.1"
         assert {leg.conversation for leg in line.legs.values()} == {"far"}
 
+    def test_where_a_take_over_sent_a_customer_is_not_what_he_dialled(self) -> None:
+        """His extension is then a session of ours, and nobody's number."""
+        line, near = Line(), customer(state="6")
+        near.application, near.data, near.exten = "Stasis", "ctid,takeover,s1", "s1"
+        line.loads(lists(near.item()))
+        assert line.legs["1.1"].dialled == ""
+
     def test_hold_is_found_again(self) -> None:
         """The Status list marks the one who was put on hold: the other one holds."""
         line, near, far, gone = Line(), customer(state="6"), agent(state="6"), customer("9.9")

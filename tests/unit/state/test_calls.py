@@ -267,7 +267,7 @@ def test_a_supervisors_leg_left_behind_does_not_hide_the_merge(floor: Floor) -> 
     (gone,) = ended(floor.put_leg("c1", call="k2"), "call")
     assert gone.merged_into == "lab.k2"
     assert ended(floor.put_leg("p1", call="k2"), "call") == []
-    assert [party.role for party in floor.call("k2").parties] == [Role.OTHER, Role.SUPERVISOR]
+    assert [party.role for party in floor.call("k2").parties] == [Role.CUSTOMER, Role.SUPERVISOR]
 
 
 def test_a_leg_told_twice_changes_nothing(floor: Floor) -> None:

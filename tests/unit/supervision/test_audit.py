@@ -115,3 +115,23 @@ async def test_the_audit_works_again_once_it_can(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     await audit.write(_entry("kept"))
     assert [entry.event for entry in read_audit(audit.path)] == ["kept"]
+
+
+async def test_what_was_never_told_as_ended_is_found(tmp_path: Path) -> None:
+    """Of a ctid that was killed, the sessions that went on are known; spoilt lines are skipped."""
+    audit = Audit(tmp_path)
+    assert await audit.unfinished() == {}
+    for event in ("requested", "ringing", "active"):
+        await audit.write(_entry(event))
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b"{spoilt\n")
+    assert list(await audit.unfinished()) == ["s1"]
+    await audit.write(_entry("ended"))
+    assert await audit.unfinished() == {}
+
+
+async def test_an_audit_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """It says which file."""
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(AuditUnavailable, match="cannot be read"):
+        await Audit(tmp_path).unfinished()
