@@ -19,6 +19,8 @@ ACT_S = 180.0
 """Starting a supervision waits until her phone is picked up; the daemon bounds the ringing."""
 PAGE = 500
 HEARTBEAT_S = 10.0
+GOODBYE_S = 0.5
+"""How long the end of the socket may take: who presses Ctrl-C does not wait for a server that hangs."""
 
 _Entity = TypeVar("_Entity")
 
@@ -102,7 +104,10 @@ class Client:
         """
         url = URL(self.url + BASE + "/events", encoded=True).with_query(params)
         try:
-            async with self._session().ws_connect(url, heartbeat=HEARTBEAT_S, max_msg_size=0) as socket:
+            patience = aiohttp.ClientWSTimeout(ws_close=GOODBYE_S)
+            async with self._session().ws_connect(
+                url, heartbeat=HEARTBEAT_S, max_msg_size=0, timeout=patience
+            ) as socket:
                 async for message in socket:
                     if message.type is not aiohttp.WSMsgType.TEXT:
                         return

@@ -170,7 +170,8 @@ class _Stay:
                 self._output.show(words.peer(f"the session ended: {value}"))
                 return Exit.OK
             if kind == "mode":
-                if Mode(value) is not self._mode:
+                # A take-over is the last of a session's modes: what says another is late.
+                if self._mode is not Mode.TAKEOVER and Mode(value) is not self._mode:
                     self._mode = Mode(value)
                     self._say()
                 continue
