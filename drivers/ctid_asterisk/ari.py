@@ -156,13 +156,8 @@ class Ari:
         await self._request("POST", f"channels/{channel}/continue")
 
     async def create_bridge(self, bridge: str) -> None:
-        """Create a bridge that always mixes.
-
-        Between two, plain `mixing` would relay the packets as they come; after a take-over the customer's
-        phone then gets time stamps that jump back, and drops the supervisor's voice until they have
-        caught up, for more than half a second. `video_sfu` is what keeps it mixing; there is no video.
-        """
-        await self._request("POST", f"bridges/{bridge}", {"type": "mixing,video_sfu", "name": bridge})
+        """Create a mixing bridge."""
+        await self._request("POST", f"bridges/{bridge}", {"type": "mixing", "name": bridge})
 
     async def destroy_bridge(self, bridge: str) -> None:
         """Destroy a bridge; nothing if it is gone."""

@@ -93,7 +93,7 @@ REQUESTS: list[tuple[Callable[[Ari], Awaitable[object]], str, str, dict[str, str
         lambda ari: ari.create_bridge("b"),
         "POST",
         "bridges/b",
-        {"type": "mixing,video_sfu", "name": "b"},
+        {"type": "mixing", "name": "b"},
         None,
     ),
     (lambda ari: ari.destroy_bridge("b"), "DELETE", "bridges/b", {}, None),
