@@ -9,7 +9,7 @@ import structlog
 from ctid.model.commands import Command
 from ctid.model.entities import Entity
 from ctid.model.errors import PbxUnavailable
-from ctid.model.facts import Fact
+from ctid.model.facts import Fact, Snapshot
 from ctid.model.ids import PbxId
 from ctid.ports import Clock, Connection
 from ctid.state.changes import Change, Update
@@ -157,10 +157,24 @@ class Hub:
                     batch = await self._facts.get()
             for fact in batch:
                 await self._tell(self.store.apply(fact))
+                if isinstance(fact, Snapshot):
+                    self._log_drift()
             await self._tell(self.store.on_time(self._clock.now()))
             for future, holds in self._awaited.items():
                 if not future.done() and holds():
                     future.set_result(None)
+
+    def _log_drift(self) -> None:
+        for pbx, reason, drift in self.store.take_drifts():
+            log.warning(
+                "state drifted, and the PBX is believed",
+                pbx=pbx,
+                reason=reason,
+                drift=drift.name,
+                id=drift.id,
+                believed=drift.believed,
+                found=drift.found,
+            )
 
     async def _tell(self, updates: Sequence[Update]) -> None:
         for number, update in enumerate(updates, 1):

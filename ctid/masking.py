@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from ctid.model.entities import Call, Entity, Party
 from ctid.model.words import Direction, Role
+from ctid.state.changes import Occurrence
 
 _HIDDEN_ROLES = frozenset({Role.CUSTOMER, Role.OTHER})
 _SHOWN_DIGITS = 2
@@ -30,6 +31,13 @@ def masked_call(call: Call) -> Call:
         parties=tuple([_masked_party(party) for party in call.parties]),
         dialled=masked_number(call.dialled) if personal else call.dialled,
     )
+
+
+def masked_occurrence(occurrence: Occurrence) -> Occurrence:
+    """Hide the number a call was transferred to; other occurrences tell of nobody outside."""
+    if occurrence.name != "call_transferred":
+        return occurrence
+    return replace(occurrence, to=masked_number(occurrence.to))
 
 
 def masked_number(number: str) -> str:

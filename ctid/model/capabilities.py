@@ -9,3 +9,5 @@ class Capability(StrEnum):
     SUPERVISE = "supervise"
     """Listen, whisper and barge, switched live."""
     TAKE_OVER = "take_over"
+    AGENT_COMMANDS = "agent_commands"
+    """Log agents in and out of queues, pause and resume them."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from ctid.model.entities import Supervision
-from ctid.model.ids import LegId, SupervisionId
+from ctid.model.ids import AgentId, LegId, QueueId, SupervisionId
 from ctid.model.words import Mode, SupervisionEnd
 
 
@@ -50,4 +50,44 @@ class EndSupervision(Struct, frozen=True, kw_only=True):
     reason: SupervisionEnd = SupervisionEnd.RELEASED
 
 
-Command = StartSupervision | SwitchSupervision | TakeOver | EndSupervision
+class LogInAgent(Struct, frozen=True, kw_only=True):
+    """Make an agent a member of a queue. She is one in the end, also if she was one before.
+
+    `address` is what the PBX dials to reach her; none leaves it to the driver, which knows her from other
+    queues or by its own settings.
+    """
+
+    agent: AgentId
+    queue: QueueId
+    name: str = ""
+    address: str | None = None
+    paused: bool = False
+    reason: str = ""
+    penalty: int = 0
+
+
+class LogOutAgent(Struct, frozen=True, kw_only=True):
+    """End an agent's membership of a queue; a call that she is in goes on."""
+
+    agent: AgentId
+    queue: QueueId
+
+
+class PauseAgent(Struct, frozen=True, kw_only=True):
+    """Have a queue offer an agent no more calls, for a reason; or change the reason of a pause."""
+
+    agent: AgentId
+    queue: QueueId
+    reason: str
+
+
+class ResumeAgent(Struct, frozen=True, kw_only=True):
+    """End an agent's pause in a queue."""
+
+    agent: AgentId
+    queue: QueueId
+
+
+AgentCommand = LogInAgent | LogOutAgent | PauseAgent | ResumeAgent
+SupervisionCommand = StartSupervision | SwitchSupervision | TakeOver | EndSupervision
+Command = AgentCommand | SupervisionCommand

@@ -1,7 +1,9 @@
 """The entities that ctid publishes. Frozen; equal values mean that nothing changed.
 
-Every time is an `Instant` (UTC). `since` is when the entity entered its present `state`; `stale`
-means that the link to its PBX is down and the values are the last ones known.
+Every time is an `Instant` (UTC). `since` is when the entity entered its present `state`; `confirmed_at`
+is when the PBX last told of it, by an event or in a snapshot; it alone moving is no change that is
+told. `stale` means that the link to its PBX is down and the values are the last ones known. `suspect`
+is empty, or says what the PBX's own lists, twice in a row, do not bear out.
 """
 
 from typing import ClassVar
@@ -10,6 +12,7 @@ from msgspec import Struct
 
 from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
+from ctid.model.quality import Quality
 from ctid.model.words import (
     AgentState,
     CallState,
@@ -19,6 +22,7 @@ from ctid.model.words import (
     Mode,
     PartyState,
     Purpose,
+    Registration,
     Role,
     Scope,
     SupervisionEnd,
@@ -38,7 +42,9 @@ class Pbx(Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     """Why the link is down; empty while it is connected."""
     synchronized_at: Instant | None = None
-    """When the last snapshot was taken."""
+    """When the last snapshot was taken: all of this PBX that is not stale is confirmed by it."""
+    drift: int = 0
+    """How many differences snapshots have found since ctid started, and mended."""
 
 
 class Membership(Struct, frozen=True, kw_only=True, gc=False):
@@ -47,12 +53,25 @@ class Membership(Struct, frozen=True, kw_only=True, gc=False):
     queue: QueueId
     state: AgentState
     reason: str = ""
+    """Of this state; what a pause that shows only later is for, `paused_reason` tells."""
     paused: bool = False
+    paused_reason: str = ""
+    paused_at: Instant | None = None
     penalty: int = 0
+    logged_in_at: Instant | None = None
     calls_taken: int = 0
     """The PBX's own counter; it starts at zero whenever the PBX does."""
+    missed: int = 0
+    """Calls that rang at her in vain since ctid has known her in this queue."""
     last_call_at: Instant | None = None
-    wrapup_ends_at: Instant | None = None
+
+
+class AfterCallWork(Struct, frozen=True, kw_only=True, gc=False):
+    """What an agent does for a call that is over, until `ends_at`; `queue` brought the call."""
+
+    queue: QueueId
+    since: Instant
+    ends_at: Instant
 
 
 class Agent(Struct, frozen=True, kw_only=True, gc=False):
@@ -67,11 +86,18 @@ class Agent(Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     """Of `not_ready`: the pause's reason, or `device_unavailable`."""
     since: Instant
+    confirmed_at: Instant | None = None
     stale: bool = False
+    suspect: str = ""
+    pending: AgentState | None = None
+    """The state that follows this one (CSTA pending agent state), while one is known."""
+    pending_reason: str = ""
+    logged_in_at: Instant | None = None
+    """When she joined the first of her queues, as far as the PBX tells it."""
     device: DeviceId | None = None
     call: CallId | None = None
     """The call she is talking in or that rings at her, whichever is further on."""
-    wrapup_ends_at: Instant | None = None
+    after_call_work: AfterCallWork | None = None
     queues: tuple[Membership, ...] = ()
 
 
@@ -83,7 +109,12 @@ class Device(Struct, frozen=True, kw_only=True, gc=False):
     pbx: PbxId
     state: DeviceState
     since: Instant
+    confirmed_at: Instant | None = None
     stale: bool = False
+    suspect: str = ""
+    registration: Registration = Registration.UNKNOWN
+    round_trip_ms: float | None = None
+    """Of the PBX's last probe of the phone."""
     agent: AgentId | None = None
 
 
@@ -104,7 +135,9 @@ class Queue(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     since: Instant
     """When what is told here last changed."""
+    confirmed_at: Instant | None = None
     stale: bool = False
+    suspect: str = ""
     strategy: str = ""
     waiting: tuple[Waiting, ...] = ()
     agents: dict[AgentState, int] = {}
@@ -122,6 +155,12 @@ class Party(Struct, frozen=True, kw_only=True, gc=False):
     name: str = ""
     device: DeviceId | None = None
     agent: AgentId | None = None
+    parked: str = ""
+    """Where the PBX keeps her parked; her state is `held` meanwhile."""
+    conference: str = ""
+    """The room in which she is with others."""
+    quality: Quality | None = None
+    """How her audio travels, by the last reports."""
 
 
 class Call(Struct, frozen=True, kw_only=True, gc=False):
@@ -133,7 +172,9 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     state: CallState
     since: Instant
     started_at: Instant
+    confirmed_at: Instant | None = None
     stale: bool = False
+    suspect: str = ""
     direction: Direction = Direction.INBOUND
     queue: QueueId | None = None
     dialled: str = ""
@@ -167,7 +208,9 @@ class Supervision(Struct, frozen=True, kw_only=True, gc=False):
     scope: Scope = Scope.CALL
     purpose: Purpose
     note: str = ""
+    confirmed_at: Instant | None = None
     stale: bool = False
+    suspect: str = ""
     ended_at: Instant | None = None
     end: SupervisionEnd | None = None
 

@@ -5,8 +5,10 @@ CtidError
  +- NotFound (agent.unknown, call.unknown, queue.unknown, device.unknown, supervision.unknown)
  +- SupervisionRefused (supervision.*)    +- PbxUnavailable (pbx.link_down)   +- PbxRefused (pbx.refused)
  +- PbxTimeout (pbx.timeout)              +- AuditUnavailable (audit.unavailable)
+ +- AgentRefused (agent.*)                +- AgentPartlyDone (agent.partly_done)
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -75,6 +77,35 @@ class SupervisionRefused(CtidError):
         super().__init__(detail)
         self.code = f"supervision.{reason}"
         self.status = 403 if reason in ("phone_not_allowed", "not_yours") else 409
+
+
+class AgentRefused(CtidError):
+    """An agent cannot be commanded so as she is now.
+
+    Codes: `agent.logged_out`, `agent.not_a_member`, `agent.not_in_after_call_work`.
+    """
+
+    status = 409
+    title = "The agent's state does not allow it"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = f"agent.{reason}"
+
+
+class AgentPartlyDone(CtidError):
+    """A command to an agent is in force in some of her queues, and failed in others; the state says which.
+
+    `queues` has `done`, `not_tried` or the code of what went wrong, by queue.
+    """
+
+    code = "agent.partly_done"
+    status = 502
+    title = "Done in some queues only"
+
+    def __init__(self, detail: str, queues: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.queues = queues
 
 
 class PbxUnavailable(CtidError):

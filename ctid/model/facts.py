@@ -11,7 +11,15 @@ from msgspec import Struct
 from ctid.model.entities import Supervision
 from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.words import DeviceState, LegState
+from ctid.model.quality import Quality
+from ctid.model.words import (
+    DeviceState,
+    LeaveReason,
+    LegState,
+    Registration,
+    SnapshotReason,
+    TransferKind,
+)
 
 
 class Leg(Struct, frozen=True, kw_only=True, gc=False):
@@ -38,6 +46,10 @@ class Leg(Struct, frozen=True, kw_only=True, gc=False):
     position: int | None = None
     """Its place in that queue while it waits, from 1; none once it left."""
     queued_at: Instant | None = None
+    parked: str = ""
+    """Where the PBX keeps the party parked, such as `701`; empty while it does not."""
+    conference: str = ""
+    """The name of the conference room the party is in."""
     supervision: SupervisionId | None = None
     """The session whose supervisor this is; only after a take-over is she a party."""
 
@@ -61,6 +73,10 @@ class Member(Struct, frozen=True, kw_only=True, gc=False):
     penalty: int = 0
     calls_taken: int = 0
     last_call_at: Instant | None = None
+    paused_at: Instant | None = None
+    """When the pause that goes on began, as far as the PBX tells it."""
+    logged_in_at: Instant | None = None
+    """When she joined the queue, as far as the PBX tells it."""
     wrapup_s: float = 0.0
     """The member's own after-call work; 0 leaves it to the queue's."""
 
@@ -73,15 +89,18 @@ class QueueInfo(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeviceInfo(Struct, frozen=True, kw_only=True, gc=False):
-    """A phone's state."""
+    """A phone's state, and whether the PBX can reach it. `round_trip_ms` is that of the last probe."""
 
     id: DeviceId
     state: DeviceState
+    registration: Registration = Registration.UNKNOWN
+    round_trip_ms: float | None = None
 
 
 class _Fact(Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
     pbx: PbxId
     at: Instant
+    source: str = ""
 
 
 class LinkUp(_Fact, frozen=True, kw_only=True, gc=False, tag="link_up"):
@@ -101,9 +120,12 @@ class LinkDown(_Fact, frozen=True, kw_only=True, gc=False, tag="link_down"):
 class Snapshot(_Fact, frozen=True, kw_only=True, gc=False, tag="snapshot"):
     """Everything the PBX knows now; what is not in it is no more.
 
-    `supervisions` is none while the driver cannot see them: those known stay as they were, stale.
+    `supervisions` is none while the driver cannot see them: those known stay as they were, stale. For any
+    `reason` but `connected` and `reloaded`, every fact of before has been told: what differs then is drift,
+    something the PBX did not tell or the driver did not understand.
     """
 
+    reason: SnapshotReason = SnapshotReason.CONNECTED
     legs: tuple[Leg, ...]
     members: tuple[Member, ...]
     queues: tuple[QueueInfo, ...]
@@ -141,6 +163,48 @@ class DeviceChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="device_chan
     """A phone's state is other than it was."""
 
     device: DeviceInfo
+
+
+class QualityMeasured(_Fact, frozen=True, kw_only=True, gc=False, tag="quality_measured"):
+    """The ends of a leg have reported how its audio travels."""
+
+    leg: LegId
+    quality: Quality
+
+
+class AfterCallWorkSet(_Fact, frozen=True, kw_only=True, gc=False, tag="after_call_work_set"):
+    """An agent's after-call work was given another end, or (none) is over. ctid owns it, not the PBX."""
+
+    agent: AgentId
+    ends_at: Instant | None
+
+
+class CallerQueued(_Fact, frozen=True, kw_only=True, gc=False, tag="caller_queued"):
+    """A caller entered a queue: the queue's offered calls count these."""
+
+    queue: QueueId
+    leg: LegId
+    position: int
+
+
+class CallerAnswered(_Fact, frozen=True, kw_only=True, gc=False, tag="caller_answered"):
+    """The queue connected a caller with an agent, after `hold_s` of waiting and `ring_s` at this agent."""
+
+    queue: QueueId
+    agent: AgentId
+    leg: LegId
+    hold_s: float
+    ring_s: float
+
+
+class CallerLeft(_Fact, frozen=True, kw_only=True, gc=False, tag="caller_left"):
+    """A caller left a queue for elsewhere, neither answered nor hanging up. `wait_s` in seconds."""
+
+    queue: QueueId
+    leg: LegId
+    reason: LeaveReason
+    position: int
+    wait_s: float
 
 
 class CallerAbandoned(_Fact, frozen=True, kw_only=True, gc=False, tag="caller_abandoned"):
@@ -182,7 +246,42 @@ class SupervisionChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="superv
     supervision: Supervision
 
 
-Moment = CallerAbandoned | OfferMissed | CallServed
+class CallTransferred(_Fact, frozen=True, kw_only=True, gc=False, tag="call_transferred"):
+    """`leg` passed its call on, to the number `to` (empty when the PBX does not say)."""
+
+    leg: LegId
+    kind: TransferKind
+    to: str = ""
+
+
+class CallPickedUp(_Fact, frozen=True, kw_only=True, gc=False, tag="call_picked_up"):
+    """`leg` took the call that rang at the leg `target`."""
+
+    leg: LegId
+    target: LegId
+
+
+class CallParked(_Fact, frozen=True, kw_only=True, gc=False, tag="call_parked"):
+    """The party at `leg` was parked at `place`."""
+
+    leg: LegId
+    place: str
+
+
+class CallRetrieved(_Fact, frozen=True, kw_only=True, gc=False, tag="call_retrieved"):
+    """The party at `leg` is no longer parked at `place`; `by` is `retriever`, `timeout` or `caller`."""
+
+    leg: LegId
+    place: str
+    by: str
+
+
+QueueMoment = CallerQueued | CallerAnswered | CallerAbandoned | CallerLeft | OfferMissed | CallServed
+"""What a queue's figures are made of; the PBX's own log tells the same ones."""
+
+CallMoment = CallTransferred | CallPickedUp | CallParked | CallRetrieved
+
+Moment = QueueMoment | CallMoment
 """Facts that set no state of their own, told onwards as they are."""
 
 Fact = (
@@ -194,6 +293,8 @@ Fact = (
     | MemberChanged
     | MemberRemoved
     | DeviceChanged
+    | QualityMeasured
+    | AfterCallWorkSet
     | SupervisionChanged
     | Moment
 )

@@ -78,6 +78,52 @@ class DeviceState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Registration(StrEnum):
+    """Whether a phone has told the PBX where it is, and whether it answers there (RFC 3261, section 10)."""
+
+    REGISTERED = "registered"
+    UNREGISTERED = "unregistered"
+    UNREACHABLE = "unreachable"
+    """It registered, and does not answer any more."""
+    UNKNOWN = "unknown"
+
+
+class TransferKind(StrEnum):
+    """How a call was transferred."""
+
+    BLIND = "blind"
+    """The new party was not spoken to first (CSTA single step transfer)."""
+    ATTENDED = "attended"
+    """The new party was consulted first (CSTA transfer)."""
+
+
+class LeaveReason(StrEnum):
+    """Why a caller left a queue without an agent and without hanging up."""
+
+    TIMEOUT = "timeout"
+    EMPTY = "empty"
+    """Nobody was there to serve the queue, or nobody was any more."""
+    FULL = "full"
+    KEY = "key"
+    """The caller pressed a key that leads out."""
+    WITHDRAWN = "withdrawn"
+    """Somebody took the call out of the queue."""
+    OTHER = "other"
+
+
+class SnapshotReason(StrEnum):
+    """Why a snapshot was taken."""
+
+    CONNECTED = "connected"
+    """The link is new; what differs has happened while it was down."""
+    RELOADED = "reloaded"
+    """The PBX read its configuration, which changes things without telling."""
+    TIMER = "timer"
+    REQUEST = "request"
+    UNREADABLE = "unreadable"
+    """Something that the PBX told could not be read."""
+
+
 class LinkState(StrEnum):
     """Of the link to a PBX."""
 

@@ -2,27 +2,30 @@
 
 from collections.abc import Collection, Mapping
 
-from ctid.model.entities import Agent, Membership
+from ctid.model.entities import AfterCallWork, Agent, Membership
 from ctid.model.facts import Leg, Member
 from ctid.model.ids import AgentId, CallId, DeviceId, PbxId, QueueId
 from ctid.model.instant import Instant
 from ctid.model.words import AgentState, DeviceState, LegState
-from ctid.state.profile import AgentProfile, QueueProfile
+from ctid.state.profile import AgentProfile
 
 DEVICE_UNAVAILABLE = "device_unavailable"
 """The reason of `not_ready` when the PBX cannot reach the agent's phone."""
 
-_NO_QUEUE_PROFILE = QueueProfile()
-
-_PRECEDENCE = (
-    AgentState.BUSY,
-    AgentState.OFFERED,
-    AgentState.BUSY_OTHER,
-    AgentState.WORKING_AFTER_CALL,
-    AgentState.READY,
-    AgentState.NOT_READY,
-    AgentState.UNKNOWN,
-)
+_PRECEDENCE = {
+    state: place
+    for place, state in enumerate(
+        (
+            AgentState.BUSY,
+            AgentState.OFFERED,
+            AgentState.BUSY_OTHER,
+            AgentState.WORKING_AFTER_CALL,
+            AgentState.READY,
+            AgentState.NOT_READY,
+            AgentState.UNKNOWN,
+        )
+    )
+}
 """When an agent's queues differ, the first of these that one of them has is the agent's state."""
 
 
@@ -61,30 +64,32 @@ def derive_agent(
     old: Agent | None,
     *,
     profile: AgentProfile,
-    queues: Mapping[QueueId, QueueProfile],
+    work: AfterCallWork | None,
+    work_reason: str,
+    missed: Mapping[QueueId, int],
     device: DeviceId | None,
     call: CallId | None,
+    suspect: str,
     at: Instant,
-    now: Instant,
     stale: bool,
 ) -> Agent:
-    """Derive an agent; with no membership she is logged out.
+    """Derive an agent; with no membership she is logged out, once the call a queue brought her is over.
 
-    `at` is when the change came, by the PBX's clock; `now` is the latest time known, so that after-call
-    work that is over does not begin again when the PBX's clock is behind ours.
+    `work` is the after-call work that goes on; a pause for `work_reason` is that work as the PBX knows it.
     """
     memberships = tuple(
         [
-            derive_membership(member, activity, queues.get(member.queue, _NO_QUEUE_PROFILE), now)
+            derive_membership(member, activity, work, work_reason, missed.get(member.queue, 0))
             for member in members
         ]
     )
     state, reason = AgentState.LOGGED_OUT, ""
-    states = {membership.state: membership for membership in memberships}
-    for candidate in _PRECEDENCE:
-        if candidate in states:
-            state, reason = candidate, states[candidate].reason
-            break
+    if memberships:
+        first = min(memberships, key=lambda membership: _PRECEDENCE[membership.state])
+        state, reason = first.state, first.reason
+    elif old is not None and old.state is AgentState.BUSY and call is not None and old.call == call:
+        state = AgentState.BUSY  # taken out of her queues while she talks to their caller
+    pending, pending_reason = _pending(state, memberships, work_reason)
     name = profile.name
     for member in members:
         name = name or member.name
@@ -95,57 +100,92 @@ def derive_agent(
         team=profile.team,
         state=state,
         reason=reason,
-        since=old.since if old and (old.state, old.reason) == (state, reason) else at,
+        since=_since(old, state, reason, memberships, activity, at),
+        confirmed_at=old.confirmed_at if old else None,
         stale=stale,
+        suspect=suspect,
+        pending=pending,
+        pending_reason=pending_reason,
+        logged_in_at=min([m.logged_in_at for m in memberships if m.logged_in_at is not None], default=None),
         device=device,
         call=call,
-        wrapup_ends_at=max(
-            [m.wrapup_ends_at for m in memberships if m.wrapup_ends_at is not None], default=None
-        ),
+        after_call_work=work if memberships else None,
         queues=memberships,
     )
 
 
-def wrapup_end(member: Member, queue: QueueProfile) -> Instant | None:
-    """When the after-call work of this membership ends, or none: no call yet, or none is given."""
-    length = member.wrapup_s or queue.wrapup_s
-    if not length or member.last_call_at is None or member.serving is not None:
-        return None
-    return Instant(member.last_call_at + length)
+def _since(
+    old: Agent | None,
+    state: AgentState,
+    reason: str,
+    memberships: Collection[Membership],
+    activity: Activity,
+    at: Instant,
+) -> Instant:
+    """Since when she is in her state; of who is seen for the first time, what the PBX remembers of it."""
+    if old is not None:
+        return old.since if (old.state, old.reason) == (state, reason) else at
+    known: Instant | None = None
+    if state is AgentState.NOT_READY:
+        known = max([m.paused_at for m in memberships if m.paused and m.paused_at is not None], default=None)
+    elif state in (AgentState.BUSY, AgentState.BUSY_OTHER) and activity.leg is not None:
+        known = activity.leg.connected_at or activity.leg.created_at
+    return at if known is None else min(known, at)
 
 
-def derive_membership(member: Member, activity: Activity, queue: QueueProfile, now: Instant) -> Membership:
+_OCCUPIED = frozenset(
+    {AgentState.BUSY, AgentState.BUSY_OTHER, AgentState.OFFERED, AgentState.WORKING_AFTER_CALL}
+)
+
+
+def _pending(
+    state: AgentState, memberships: Collection[Membership], work_reason: str
+) -> tuple[AgentState | None, str]:
+    """What she will be once call and after-call work are over, where that is decided already."""
+    if state not in _OCCUPIED:
+        return None, ""
+    if not memberships:
+        return AgentState.LOGGED_OUT, ""
+    reasons = [m.paused_reason for m in memberships if m.paused and m.paused_reason != (work_reason or None)]
+    if len(reasons) == len(memberships):
+        return AgentState.NOT_READY, reasons[0]
+    return None, ""
+
+
+def derive_membership(
+    member: Member, activity: Activity, work: AfterCallWork | None, work_reason: str, missed: int
+) -> Membership:
     """Derive the state in one queue.
 
     Her legs say whether she talks: that the queue believes her in a call (`in_call`) may be out of date.
     """
     reason = ""
-    wrapup: Instant | None = None
     if member.serving is not None:
         state = AgentState.BUSY
     elif activity.talking:
         state = AgentState.BUSY if member.in_call else AgentState.BUSY_OTHER
     elif member.offered is not None or activity.alerting:
         state = AgentState.OFFERED
+    elif work is not None or (work_reason and member.paused and member.reason == work_reason):
+        state = AgentState.WORKING_AFTER_CALL
+    elif member.paused:
+        state, reason = AgentState.NOT_READY, member.reason
+    elif member.device_state is DeviceState.UNAVAILABLE:
+        state, reason = AgentState.NOT_READY, DEVICE_UNAVAILABLE
+    elif member.device_state is DeviceState.UNKNOWN:
+        state = AgentState.UNKNOWN
     else:
-        end = wrapup_end(member, queue)
-        if end is not None and end > now:
-            state, wrapup = AgentState.WORKING_AFTER_CALL, end
-        elif member.paused:
-            state, reason = AgentState.NOT_READY, member.reason
-        elif member.device_state is DeviceState.UNAVAILABLE:
-            state, reason = AgentState.NOT_READY, DEVICE_UNAVAILABLE
-        elif member.device_state is DeviceState.UNKNOWN:
-            state = AgentState.UNKNOWN
-        else:
-            state = AgentState.READY
+        state = AgentState.READY
     return Membership(
         queue=member.queue,
         state=state,
         reason=reason,
         paused=member.paused,
+        paused_reason=member.reason,
+        paused_at=member.paused_at,
         penalty=member.penalty,
+        logged_in_at=member.logged_in_at,
         calls_taken=member.calls_taken,
+        missed=missed,
         last_call_at=member.last_call_at,
-        wrapup_ends_at=wrapup,
     )

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 
 from ctid.model.entities import Call, Party
 from ctid.model.facts import Leg
-from ctid.model.ids import AgentId, CallId, DeviceId, PbxId, SupervisionId
+from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, SupervisionId
 from ctid.model.instant import Instant
+from ctid.model.quality import Quality
 from ctid.model.words import CallState, Direction, LegState, PartyState, Role
 
 _PARTY_STATE = {
@@ -29,6 +30,8 @@ def derive_call(
     agent_of: Mapping[DeviceId, AgentId],
     phones: Collection[DeviceId],
     supervisions: tuple[SupervisionId, ...],
+    quality: Mapping[LegId, Quality],
+    suspect: str,
     at: Instant,
     stale: bool,
 ) -> Call:
@@ -39,7 +42,12 @@ def derive_call(
     with_agent = with_agent or any(leg.supervision is not None for leg in ordered)
     old_parties = {party.leg: party for party in old.parties} if old else {}
     parties = tuple(
-        [_party(leg, old_parties.get(leg.id), agent_of, phones, at, with_agent=with_agent) for leg in ordered]
+        [
+            _party(
+                leg, old_parties.get(leg.id), agent_of, phones, quality.get(leg.id), at, with_agent=with_agent
+            )
+            for leg in ordered
+        ]
     )
     state = _state(ordered, old)
     queue = old.queue if old else None
@@ -52,7 +60,10 @@ def derive_call(
         if leg.state is LegState.CONNECTED and leg.supervision is None and leg.id not in aliases:
             aliases = (*aliases, leg.id)
     answered = old.answered_at if old else None
-    if answered is None and state in (CallState.CONNECTED, CallState.HELD):
+    spoken = state is CallState.CONNECTED or (
+        state is CallState.HELD and not any(leg.parked for leg in ordered)
+    )
+    if answered is None and spoken:
         answered = max((leg.connected_at for leg in ordered if leg.connected_at is not None), default=at)
     return Call(
         id=old.id if old else call_id(pbx, key),
@@ -60,7 +71,9 @@ def derive_call(
         state=state,
         since=old.since if old and old.state == state else at if old else started,
         started_at=started,
+        confirmed_at=old.confirmed_at if old else None,
         stale=stale,
+        suspect=suspect,
         direction=_direction(parties, ordered[0], old, agent_of, phones),
         queue=queue,
         dialled=(old.dialled if old else "") or ordered[0].dialled,
@@ -80,12 +93,13 @@ def _party(
     old: Party | None,
     agent_of: Mapping[DeviceId, AgentId],
     phones: Collection[DeviceId],
+    quality: Quality | None,
     at: Instant,
     *,
     with_agent: bool,
 ) -> Party:
     agent = agent_of.get(leg.device) if leg.device is not None else None
-    if leg.held:
+    if leg.held or leg.parked:
         state = PartyState.HELD
     elif leg.position is not None:
         state = PartyState.QUEUED
@@ -110,23 +124,29 @@ def _party(
         name=leg.name,
         device=leg.device,
         agent=agent,
+        parked=leg.parked,
+        conference=leg.conference,
+        quality=quality,
     )
 
 
 def _state(legs: Collection[Leg], old: Call | None) -> CallState:
     alone: set[str] = set()
     shared: set[str] = set()
-    alerting = queued = False
+    alerting = queued = parked = False
     for leg in legs:
         if leg.conversation is not None:
             (shared if leg.conversation in alone else alone).add(leg.conversation)
         alerting = alerting or leg.state is LegState.ALERTING
         queued = queued or leg.position is not None
+        parked = parked or leg.parked != ""
     if shared:
         held = any(leg.held for leg in legs if leg.conversation in shared)
         return CallState.HELD if held else CallState.CONNECTED
     if alerting:
         return CallState.ALERTING
+    if parked:
+        return CallState.HELD
     if queued:
         return CallState.QUEUED
     if old is not None and old.state is CallState.ALERTING and len(legs) > 1:

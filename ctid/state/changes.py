@@ -1,9 +1,11 @@
 """What the store tells its readers."""
 
-from msgspec import Struct
+from msgspec import Struct, structs
+from msgspec.structs import replace
 
-from ctid.model.entities import Entity
-from ctid.model.ids import AgentId, CallId, PbxId, QueueId
+from ctid.model.entities import Entity, Pbx
+from ctid.model.facts import Moment
+from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
 
 
@@ -28,22 +30,55 @@ class Change(Struct, frozen=True, kw_only=True, gc=False):
         return self.entity.kind
 
 
+def alike(one: Entity | None, other: Entity | None) -> bool:
+    """Whether two sights of an entity tell the same; when it was confirmed is no matter."""
+    if one is None or other is None or isinstance(one, Pbx) or isinstance(other, Pbx):
+        return one == other
+    return replace(one, confirmed_at=other.confirmed_at) == other
+
+
 class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
     """Something happened that no entity's state tells, such as an abandoned call.
 
-    `name` is `caller_abandoned`, `offer_missed` or `call_served`; `figures` are its numbers with their
-    unit in the name.
+    `name` is that of the moment (`caller_abandoned`, `call_transferred` and so on), or `state_drifted`: a
+    snapshot differed from what had been told, and was believed. `call` and `leg` are none of drift, `queue`
+    of what has to do with none; `by` is who or what ended it, `to` where a call went. `figures` are its
+    numbers with their unit in the name.
     """
 
     seq: int
     at: Instant
     name: str
     pbx: PbxId
-    call: CallId
-    queue: QueueId
+    call: CallId | None = None
+    leg: LegId | None = None
+    queue: QueueId | None = None
     agent: AgentId | None = None
     by: str = ""
+    to: str = ""
     figures: dict[str, float] = {}
 
 
 Update = Change | Occurrence
+
+_FIGURES = ("position", "hold_s", "ring_s", "wait_s", "talk_s")
+_BY = ("by", "reason", "kind")
+_TO = ("to", "place", "target")
+
+
+def occurrence(moment: Moment, seq: int, call: CallId) -> Occurrence:
+    """Tell a moment of a call onwards."""
+    told = structs.asdict(moment)
+    return Occurrence(
+        seq=seq,
+        at=moment.at,
+        name=str(type(moment).__struct_config__.tag),
+        pbx=moment.pbx,
+        call=call,
+        leg=moment.leg,
+        queue=told.get("queue"),
+        agent=told.get("agent"),
+        by=next((str(told[key]) for key in _BY if key in told), ""),
+        to=next((str(told[key]) for key in _TO if key in told), ""),
+        figures={key: told[key] for key in _FIGURES if key in told},
+    )

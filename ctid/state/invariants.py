@@ -20,7 +20,7 @@ def _calls(store: Store) -> Iterator[str]:
             yield f"{where} is ended and still there"
         if not call.parties:
             yield f"{where} has no party"
-        if call.state in (CallState.CONNECTED, CallState.HELD):
+        if call.state in (CallState.CONNECTED, CallState.HELD) and not any(p.parked for p in call.parties):
             if len(call.parties) < 2:
                 yield f"{where} is {call.state} with one party"
             if call.answered_at is None:

@@ -18,6 +18,7 @@ def derive_queue(
     agents: Collection[Agent],
     *,
     name: str,
+    old: Queue | None,
     at: Instant,
     stale: bool,
 ) -> Queue:
@@ -31,7 +32,8 @@ def derive_queue(
         id=ident,
         pbx=pbx,
         name=name or ident,
-        since=at,
+        since=old.since if old else at,
+        confirmed_at=old.confirmed_at if old else None,
         stale=stale,
         strategy=info.strategy if info else "",
         waiting=tuple(

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from ctid.model.facts import DeviceInfo, Leg, Member, QueueInfo
 from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, QueueId
+from ctid.model.quality import Quality
 
 
 class Rows:
@@ -14,6 +15,9 @@ class Rows:
         self.legs: dict[LegId, Leg] = {}
         self.devices: dict[DeviceId, DeviceInfo] = {}
         self.queues: dict[QueueId, QueueInfo] = {}
+        self.quality: dict[LegId, Quality] = {}
+        self.missed: dict[AgentId, dict[QueueId, int]] = {}
+        """How often each agent let a queue's call ring, since she joined the queue."""
         self.members: dict[AgentId, dict[QueueId, Member]] = {}
         self.agent_of: dict[DeviceId, AgentId] = {}
         self.call_legs: dict[str, dict[LegId, Leg]] = {}
@@ -59,6 +63,7 @@ class Rows:
 
     def drop_leg(self, ident: LegId) -> Leg | None:
         """Remove a leg; returns what it was."""
+        self.quality.pop(ident, None)
         old = self.legs.pop(ident, None)
         if old is None:
             return None
@@ -90,6 +95,7 @@ class Rows:
         """Remove a membership; the agent stays known, with one queue less."""
         self._disengage(agent, queue)
         self.members.setdefault(agent, {}).pop(queue, None)
+        self.missed.get(agent, {}).pop(queue, None)
         self.queue_agents[queue].pop(agent, None)
 
     def _disengage(self, agent: AgentId, queue: QueueId) -> Member | None:
@@ -102,6 +108,11 @@ class Rows:
                 if not memberships:
                     del self.engaged[leg]
         return old
+
+    def miss(self, agent: AgentId, queue: QueueId) -> None:
+        """Count a call that an agent let ring."""
+        by_queue = self.missed.setdefault(agent, {})
+        by_queue[queue] = by_queue.get(queue, 0) + 1
 
     def devices_of(self, agent: AgentId) -> list[DeviceId]:
         """The agent's devices."""

@@ -17,6 +17,7 @@ from ctid.model.facts import (
     Member,
     MemberChanged,
     MemberRemoved,
+    OfferMissed,
     QueueInfo,
     Snapshot,
     SupervisionChanged,
@@ -215,6 +216,19 @@ class Floor:
         taken = self.members[agent, queue].calls_taken + 1
         return self.put_member(
             agent, queue, serving=None, in_call=False, last_call_at=self.now, calls_taken=taken
+        )
+
+    def misses(self, agent: str, queue: str, caller: str, ring_s: float = 15.0) -> list[Update]:
+        """An agent lets a queue's call ring."""
+        return self.tell(
+            OfferMissed(
+                pbx=self.pbx,
+                at=self.now,
+                queue=QueueId(queue),
+                agent=AgentId(agent),
+                leg=LegId(caller),
+                ring_s=ring_s,
+            )
         )
 
     def call_over(self, agent: str, queue: str, caller: str, leg: str) -> list[Update]:

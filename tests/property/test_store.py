@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from ctid.model.entities import Entity
+from ctid.model.entities import Entity, Pbx
 from ctid.model.facts import CallerAbandoned, CallServed, OfferMissed
 from ctid.model.ids import AgentId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
@@ -177,12 +177,16 @@ class Facts(RuleBasedStateMachine):
 
     @rule(data=st.data(), pbx=pbxs)
     def agent_leaves(self, data: Draw, pbx: str) -> None:
-        """An agent leaves a queue, a member or not; out of the last one she is logged out."""
+        """An agent leaves a queue, a member or not; out of the last one she is logged out, in a call soon."""
         floor = self.floors[pbx]
         agent = self._pick(data, pbx, "agents")
         floor.agent_leaves(agent, self._pick(data, pbx, "queues"))
         if not any(member == agent for member, _ in floor.members):
-            assert floor.agent(agent).state is AgentState.LOGGED_OUT
+            left = floor.agent(agent)
+            if left.state is AgentState.BUSY:
+                assert (left.pending, left.call is None) == (AgentState.LOGGED_OUT, False)
+            else:
+                assert left.state is AgentState.LOGGED_OUT
 
     @rule(data=st.data(), pbx=pbxs, state=st.sampled_from(DeviceState))
     def phone(self, data: Draw, pbx: str, state: DeviceState) -> None:
@@ -208,7 +212,9 @@ class Facts(RuleBasedStateMachine):
             OfferMissed(**given, agent=agent, ring_s=1.0),
             CallServed(**given, agent=agent, hold_s=1.0, talk_s=1.0, by="caller"),
         )[which]
-        (told,) = self.floors[pbx].tell(fact)
+        told, *counted = self.floors[pbx].tell(fact)
+        assert [update.kind for update in counted if isinstance(update, Change)] == ["agent"] * len(counted)
+        assert not counted or which == 1
         assert not isinstance(told, Change)
 
     @rule(
@@ -305,7 +311,8 @@ class Facts(RuleBasedStateMachine):
         for floor in self.floors.values():
             floor.wait(seconds)
         for agent in self.store.agents.values():
-            assert agent.wrapup_ends_at is None or agent.wrapup_ends_at > self.now
+            work = agent.after_call_work
+            assert work is None or work.ends_at > self.now
         deadline = self.store.next_deadline()
         assert deadline is None or deadline > self.now
 
@@ -320,24 +327,26 @@ class Facts(RuleBasedStateMachine):
             if isinstance(update, Change):
                 assert update.old != update.new
                 key = (update.kind, update.entity.id)
-                assert self.mirror.get(key) == update.old
+                assert _untimed(self.mirror.get(key)) == _untimed(update.old)
                 if update.new is None:
                     del self.mirror[key]
                 else:
                     self.mirror[key] = update.new
         assert self.store.seq == self.seen
-        assert self.mirror == {(entity.kind, entity.id): entity for entity in self.store.entities()}
+        assert self.mirror.keys() == {(entity.kind, entity.id) for entity in self.store.entities()}
+        for entity in self.store.entities():
+            assert _untimed(self.mirror[entity.kind, entity.id]) == _untimed(entity)
 
     @invariant()
     def after_call_work_has_a_deadline(self) -> None:
         """Nobody works after a call without an end in sight."""
         for agent in self.store.agents.values():
             working = any(member.state is AgentState.WORKING_AFTER_CALL for member in agent.queues)
-            assert working == (agent.wrapup_ends_at is not None)
-            if agent.wrapup_ends_at is not None:
+            assert not working or agent.after_call_work is not None
+            if agent.after_call_work is not None:
                 deadline = self.store.next_deadline()
                 assert deadline is not None
-                assert deadline <= agent.wrapup_ends_at
+                assert deadline <= agent.after_call_work.ends_at
 
     @precondition(lambda self: self.store.calls)
     @rule(pbx=pbxs)
@@ -348,6 +357,13 @@ class Facts(RuleBasedStateMachine):
         assert not any(call.pbx == pbx for call in self.store.calls.values())
         assert not any(queue.waiting for queue in self.store.queues.values() if queue.pbx == pbx)
         assert not any(agent.call for agent in self.store.agents.values() if agent.pbx == pbx)
+
+
+def _untimed(entity: Entity | None) -> Entity | None:
+    """An entity without the time of its last confirmation, which moves untold."""
+    if entity is None or isinstance(entity, Pbx):
+        return entity
+    return replace(entity, confirmed_at=None)
 
 
 TestFacts = Facts.TestCase

@@ -1,11 +1,10 @@
 import pytest
 
-from ctid.model.facts import Leg, Member
-from ctid.model.ids import AgentId, DeviceId, LegId, QueueId, SupervisionId
+from ctid.model.facts import Leg
+from ctid.model.ids import DeviceId, LegId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import AgentState, DeviceState, LegState
-from ctid.state.agents import DEVICE_UNAVAILABLE, Activity, wrapup_end
-from ctid.state.profile import QueueProfile
+from ctid.state.agents import DEVICE_UNAVAILABLE, Activity
 from helpers.floor import BASE, Floor
 
 
@@ -205,82 +204,18 @@ def test_a_pause_during_the_call_shows_after_the_after_call_work(floor: Floor) -
     floor.agent_joins("1001", "support")
     floor.agent_serves("1001", "support", "c1", "a1")
     floor.agent_pauses("1001", "support", "lunch")
-    assert floor.agent("1001").state is AgentState.BUSY
-    floor.call_over("1001", "support", "c1", "a1")
-    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
-    floor.wait(10)
-    assert (floor.agent("1001").state, floor.agent("1001").reason) == (AgentState.NOT_READY, "lunch")
-
-
-def test_after_call_work_ends_by_the_time_alone(floor: Floor) -> None:
-    """No PBX tells its end: until then nothing changes, then she is ready, and no deadline is left."""
-    floor.agent_joins("1001", "support")
-    floor.agent_serves("1001", "support", "c1", "a1")
-    floor.call_over("1001", "support", "c1", "a1")
-    assert floor.agent("1001").wrapup_ends_at == BASE + 10
-    assert floor.store.next_deadline() == BASE + 10
-    assert floor.wait(9.999) == []
-    assert floor.wait(0.001) != []
-    assert (floor.agent("1001").state, floor.agent("1001").wrapup_ends_at) == (AgentState.READY, None)
-    assert floor.store.next_deadline() is None
-
-
-def test_after_call_work_is_of_the_queue_that_gave_the_call(floor: Floor) -> None:
-    """The queue without any is free at once; she works until the last of them ends."""
-    floor.agent_joins("1001", "support")
-    floor.agent_joins("1001", "sales")
-    floor.agent_joins("1001", "desk", wrapup_s=4.0)
-    floor.put_member("1001", "support", last_call_at=BASE)
-    floor.put_member("1001", "desk", last_call_at=BASE)
     agent = floor.agent("1001")
-    ends = {membership.queue: membership.wrapup_ends_at for membership in agent.queues}
-    assert ends == {"support": BASE + 10, "sales": None, "desk": BASE + 4}
-    assert (agent.state, agent.wrapup_ends_at) == (AgentState.WORKING_AFTER_CALL, BASE + 10)
-    floor.wait(4)
-    desk = next(membership for membership in floor.agent("1001").queues if membership.queue == "desk")
-    assert desk.state is AgentState.READY
-    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
-    floor.wait(6)
-    assert floor.agent("1001").state is AgentState.READY
-
-
-def test_a_new_call_ends_after_call_work(floor: Floor) -> None:
-    """A call during it is what she does; the deadline is forgotten, or comes back when it is over."""
-    floor.agent_joins("1001", "support")
-    floor.agent_serves("1001", "support", "c1", "a1")
-    floor.call_over("1001", "support", "c1", "a1")
-    floor.wait(3)
-    floor.put_leg("a2", call="a2", incoming=True, device=DeviceId("1001"), dialled="0698765432")
-    assert floor.agent("1001").state is AgentState.BUSY_OTHER
-    assert floor.store.next_deadline() is None
-    floor.hangs_up("a2")
-    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
-    assert floor.store.next_deadline() == BASE + 10
-
-
-def test_after_call_work_that_is_over_stays_over(floor: Floor) -> None:
-    """A fact by a PBX's clock that is behind ours does not begin it again."""
-    floor.agent_joins("1001", "support")
-    floor.agent_serves("1001", "support", "c1", "a1")
-    floor.call_over("1001", "support", "c1", "a1")
-    floor.store.on_time(BASE + 11)
-    assert floor.agent("1001").state is AgentState.READY
-    floor.agent_pauses("1001", "support", "lunch")
-    assert floor.agent("1001").state is AgentState.NOT_READY
-
-
-@pytest.mark.parametrize(
-    ("member_s", "queue_s", "end"), [(0.0, 0.0, None), (0.0, 8.0, 8.0), (5.0, 8.0, 5.0), (5.0, 0.0, 5.0)]
-)
-def test_the_members_own_after_call_work_is_above_the_queues(
-    member_s: float, queue_s: float, end: float | None
-) -> None:
-    """None is given by neither; the member's is taken where it is told."""
-    member = Member(
-        queue=QueueId("q"), agent=AgentId("a"), name="", last_call_at=Instant(100.0), wrapup_s=member_s
+    assert (agent.state, agent.pending, agent.pending_reason) == (
+        AgentState.BUSY,
+        AgentState.NOT_READY,
+        "lunch",
     )
-    expected = None if end is None else 100.0 + end
-    assert wrapup_end(member, QueueProfile(wrapup_s=queue_s)) == expected
+    floor.call_over("1001", "support", "c1", "a1")
+    agent = floor.agent("1001")
+    assert (agent.state, agent.pending) == (AgentState.WORKING_AFTER_CALL, AgentState.NOT_READY)
+    floor.wait(10)
+    assert floor.agent("1001").pending is None
+    assert (floor.agent("1001").state, floor.agent("1001").reason) == (AgentState.NOT_READY, "lunch")
 
 
 def test_the_call_that_is_not_on_hold_is_the_one_she_is_in(floor: Floor) -> None:
@@ -345,18 +280,6 @@ def test_an_agent_whose_phone_was_taken_is_in_its_calls_no_more(floor: Floor) ->
     assert (floor.agent("1002").state, floor.agent("1002").call) == (AgentState.BUSY_OTHER, "lab.a1")
 
 
-def test_after_call_work_that_is_over_is_seen_by_any_fact_of_her_phone(floor: Floor) -> None:
-    """A fact that is later than its end ends it, though nobody has let the time pass yet."""
-    floor.agent_joins("1001", "support")
-    floor.put_leg("n1", call="n1", incoming=False, device=DeviceId("1001"))
-    floor.put_member("1001", "support", last_call_at=BASE)
-    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
-    floor.now = Instant(BASE + 11)
-    floor.put_leg("n1", name="Rosa")
-    assert floor.agent("1001").state is AgentState.READY
-    assert floor.store.next_deadline() is None
-
-
 def test_a_supervisor_who_takes_calls_is_not_busy_by_her_session_alone(floor: Floor) -> None:
     """Her leg counts as a call while a customer is in it, and not when she is alone with the PBX."""
     floor.agent_joins("2001", "support", device=DeviceId("2001"))
@@ -379,3 +302,66 @@ def test_a_member_told_after_her_call_gives_the_call_its_agent(floor: Floor) -> 
     floor.agent_joins("1001", "support")
     assert floor.party("c1", "a1").agent == "1001"
     assert floor.agent("1001").state is AgentState.OFFERED
+
+
+def test_who_is_taken_out_of_her_queues_in_a_call_is_busy_until_it_ends(floor: Floor) -> None:
+    """She is logged out, which shows once she has let the caller go."""
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.agent_leaves("1001", "support")
+    agent = floor.agent("1001")
+    assert (agent.state, agent.pending, agent.queues) == (AgentState.BUSY, AgentState.LOGGED_OUT, ())
+    floor.hangs_up("c1", "a1")
+    agent = floor.agent("1001")
+    assert (agent.state, agent.pending, agent.call) == (AgentState.LOGGED_OUT, None, None)
+
+
+def test_a_pause_in_one_queue_alone_is_not_what_follows_the_call(floor: Floor) -> None:
+    """The other queue would offer her the next one."""
+    floor.agent_joins("1001", "support")
+    floor.agent_joins("1001", "sales")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.agent_pauses("1001", "support", "lunch")
+    agent = floor.agent("1001")
+    assert (agent.state, agent.pending, agent.queues[0].paused_reason) == (AgentState.BUSY, None, "lunch")
+
+
+def test_missed_calls_are_counted_in_each_queue_until_she_leaves_it(floor: Floor) -> None:
+    """Of what rang at her in vain."""
+    floor.agent_joins("1001", "support")
+    floor.agent_joins("1001", "sales")
+    for _ in range(2):
+        floor.misses("1001", "support", "c1")
+    assert {m.queue: m.missed for m in floor.agent("1001").queues} == {"support": 2, "sales": 0}
+    floor.snapshot()
+    assert floor.agent("1001").queues[0].missed == 2
+    floor.agent_leaves("1001", "support")
+    floor.agent_joins("1001", "support")
+    assert {m.queue: m.missed for m in floor.agent("1001").queues} == {"sales": 0, "support": 0}
+
+
+def test_an_agent_is_logged_in_since_she_joined_the_first_of_her_queues(floor: Floor) -> None:
+    """As far as the PBX tells it."""
+    floor.agent_joins("1001", "support")
+    assert floor.agent("1001").logged_in_at is None
+    floor.agent_joins("1001", "sales", logged_in_at=Instant(BASE - 60))
+    floor.put_member("1001", "support", logged_in_at=Instant(BASE - 30))
+    assert floor.agent("1001").logged_in_at == BASE - 60
+
+
+@pytest.mark.parametrize(
+    ("paused_at", "since"), [(None, BASE), (Instant(BASE - 40), BASE - 40), (Instant(BASE + 1), BASE)]
+)
+def test_a_pause_from_before_ctid_came_is_as_old_as_the_pbx_says(
+    floor: Floor, paused_at: Instant | None, since: float
+) -> None:
+    """Of her first sight; a time to come is not believed."""
+    floor.agent_joins("1001", "support", paused=True, reason="lunch", paused_at=paused_at)
+    assert floor.agent("1001").since == since
+
+
+def test_a_call_from_before_ctid_came_is_as_old_as_its_leg(floor: Floor) -> None:
+    """Who is found talking has talked since she was connected."""
+    floor.put_leg("a1", call="a1", incoming=True, device=DeviceId("1001"), connected_at=Instant(BASE - 25))
+    floor.agent_joins("1001", "support")
+    assert (floor.agent("1001").state, floor.agent("1001").since) == (AgentState.BUSY_OTHER, BASE - 25)

@@ -1,8 +1,11 @@
 import pytest
 
+from ctid.model.facts import QualityMeasured
 from ctid.model.ids import DeviceId, LegId, QueueId, SupervisionId
 from ctid.model.instant import Instant
+from ctid.model.quality import Quality
 from ctid.model.words import CallState, Direction, LegState, PartyState, Role
+from ctid.state.changes import Update
 from helpers.floor import BASE, Floor, ended
 
 
@@ -297,3 +300,35 @@ def test_parties_stand_in_the_order_of_their_age(floor: Floor) -> None:
     floor.now = BASE
     floor.put_leg("early", call="k", incoming=True)
     assert [party.leg for party in floor.call("k").parties] == ["early", "late"]
+
+
+def test_a_parked_party_is_held_and_was_not_answered_by_that(floor: Floor) -> None:
+    """She is alone with the PBX, which keeps her; nobody has talked to her."""
+    floor.customer_dials("c1")
+    floor.put_leg("c1", state=LegState.CONNECTED, parked="701")
+    call = floor.call("c1")
+    assert (call.state, call.parties[0].state, call.parties[0].parked) == (
+        CallState.HELD,
+        PartyState.HELD,
+        "701",
+    )
+    assert call.answered_at is None
+    floor.put_leg("c1", parked="", position=None)
+    assert floor.call("c1").state is CallState.INITIATED
+
+
+def test_how_a_legs_audio_travels_is_told_of_its_party(floor: Floor) -> None:
+    """The last reports count, over a snapshot as well; of a leg that is gone nothing is kept."""
+    quality = Quality(loss=0.01, jitter_ms=3.0, round_trip_ms=20.0, mos=4.3)
+
+    def report(leg: str) -> list[Update]:
+        return floor.tell(QualityMeasured(pbx=floor.pbx, at=floor.now, leg=LegId(leg), quality=quality))
+
+    floor.customer_dials("c1")
+    assert report("c9") == []
+    report("c1")
+    floor.snapshot()
+    assert floor.party("c1", "c1").quality == quality
+    floor.hangs_up("c1")
+    floor.customer_dials("c1")
+    assert floor.party("c1", "c1").quality is None

@@ -228,7 +228,9 @@ def test_the_snapshot_after_the_return_makes_fresh(floor: Floor) -> None:
     floor.snapshot()
     after = {(entity.kind, entity.id): entity for entity in floor.store.entities()}
     calls = [key for key in before if key[0] in ("call", "agent", "device", "supervision")]
-    assert {key: after[key] for key in calls} == {key: before[key] for key in calls}
+    for key in calls:
+        assert after[key].confirmed_at == BASE + 1
+        assert replace(after[key], confirmed_at=before[key].confirmed_at) == before[key]
     assert _stale(floor.store) == set()
     assert floor.store.pbxs[PbxId("lab")].synchronized_at == BASE + 1
 
@@ -296,7 +298,7 @@ def test_a_snapshot_corrects_a_drift(floor: Floor) -> None:
     floor.snapshot()
     assert {party.leg for party in floor.call("c1").parties} == {"c1", "a2"}
     assert floor.call("c1").state is CallState.ALERTING
-    assert floor.agent("1001").state is AgentState.READY
+    assert floor.agent("1001").state is AgentState.WORKING_AFTER_CALL
     assert floor.agent("1002").state is AgentState.OFFERED
 
 
@@ -438,9 +440,11 @@ def test_the_next_deadline_is_the_earliest(floor: Floor) -> None:
     """Of two agents in after-call work, whoever is free first."""
     floor.agent_joins("1001", "support")
     floor.agent_joins("1002", "support")
-    floor.put_member("1001", "support", last_call_at=floor.now)
+    floor.agent_serves("1001", "support", "c1", "a1")
+    floor.agent_serves("1002", "support", "c2", "a2")
+    floor.call_over("1001", "support", "c1", "a1")
     floor.wait(4)
-    floor.put_member("1002", "support", last_call_at=floor.now)
+    floor.call_over("1002", "support", "c2", "a2")
     assert floor.store.next_deadline() == BASE + 10
     floor.wait(6)
     states = [floor.agent(agent).state for agent in ("1001", "1002")]
