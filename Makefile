@@ -12,7 +12,11 @@ export PYTHONPATH := hardware-lab
 DRIVER := drivers/ctid_asterisk
 PURE := ctid/model/*,ctid/state/*,$(DRIVER)/wire.py,$(DRIVER)/session.py,$(DRIVER)/outs.py,$(DRIVER)/filters.py
 PURE := $(PURE),$(DRIVER)/actions.py,$(DRIVER)/normalize.py,$(DRIVER)/resync.py,$(DRIVER)/channels.py
-PURE := $(PURE),$(DRIVER)/members.py,$(DRIVER)/fields.py,$(DRIVER)/sessions.py
+PURE := $(PURE),$(DRIVER)/lists.py,$(DRIVER)/members.py,$(DRIVER)/fields.py,$(DRIVER)/sessions.py
+PURE := $(PURE),ctid/agents/reasons.py,ctid/agents/policy.py,ctid/agents/plan.py,ctid/agents/enforcement.py
+PURE := $(PURE),$(DRIVER)/compare.py,$(DRIVER)/mend.py,$(DRIVER)/roster.py,$(DRIVER)/versions.py
+PURE := $(PURE),$(DRIVER)/queue_log.py,ctid/history/entries.py,ctid/history/match.py,ctid/history/words.py
+PURE := $(PURE),$(DRIVER)/scrub.py,$(DRIVER)/scrub_fields.py,$(DRIVER)/replaying.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e bench lab-up lab-down format lock clean

@@ -18,16 +18,24 @@ from typing import Any
 import structlog
 
 from ctid import __version__, link, vitals
+from ctid.agents.commander import Commander
+from ctid.agents.enforcer import Enforcer
+from ctid.agents.policy import Placement
+from ctid.agents.policy import Policy as AgentPolicy
+from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
 from ctid.api.context import ApiContext
 from ctid.api.server import ApiServer
 from ctid.clock import SystemClock
 from ctid.config import Config, HttpConfig, PbxConfig
+from ctid.history.keeper import Keeper
+from ctid.history.ledger import Ledger
 from ctid.hub import Hub
 from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.ports import Clock, Driver, DriverFactory, SettingsError
 from ctid.publish.mqtt import MqttPublisher
+from ctid.reconcile import Reconciler
 from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
 from ctid.state.store import Store
@@ -76,13 +84,41 @@ def make_driver(pbx: PbxConfig) -> Driver:
 
 def profiles(config: Config) -> Profiles:
     """What the state needs to know of people, queues and phones."""
+    work = config.after_call_work
+    lengths = {team.id: team.after_call_work_s for team in config.teams}
     return Profiles(
-        agents={AgentId(agent.id): AgentProfile(name=agent.name, team=agent.team) for agent in config.agents},
+        agents={
+            AgentId(agent.id): AgentProfile(
+                name=agent.name, team=agent.team, after_call_work_s=lengths.get(agent.team, 0.0)
+            )
+            for agent in config.agents
+        },
         queues={
             QueueId(queue.id): QueueProfile(name=queue.name, wrapup_s=queue.wrapup_s)
             for queue in config.queues
         },
         phones=frozenset(device for phone in config.phones for device in _devices(phone.address)),
+        after_call_work_s=work.default_s,
+        after_call_work_reason=work.reason if work.enforce else "",
+    )
+
+
+def agent_policy(config: Config) -> AgentPolicy:
+    """What holds for commands to agents."""
+    work = config.after_call_work
+    return AgentPolicy(
+        pbx=PbxId(config.pbx[0].id),
+        placements={
+            AgentId(agent.id): Placement(
+                name=agent.name,
+                team=agent.team,
+                address=agent.address or None,
+                queues=tuple([QueueId(queue) for queue in agent.queues]),
+            )
+            for agent in config.agents
+        },
+        pause_reasons=config.agent_rules.pause_reasons,
+        work_reason=work.reason if work.enforce else "",
     )
 
 
@@ -186,6 +222,7 @@ class _Rooms:
     async def start(self, stack: AsyncExitStack, notifier: Notifier) -> None:
         """Start the rooms in their order; raises `CannotStart`."""
         config, hub = self._config, self.hub
+        pbxs = [PbxId(pbx.id) for pbx in config.pbx]
         required = [PbxId(pbx.id) for pbx in config.pbx if pbx.required]
         started_at = Instant(self._clock.now())
         _probe(config.http)
@@ -195,16 +232,29 @@ class _Rooms:
             self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
         supervisions = self._supervisions()
         self._spawn(stack, "supervision", supervisions.run)
+        commander, policy = Commander(hub), agent_policy(config)
+        agents = AgentService(hub, commander, policy, self._clock)
+        if policy.work_reason:
+            enforcer = Enforcer(hub, commander, policy.work_reason, self._clock)
+            self._spawn(stack, "after-call work", enforcer.run)
         publisher = None
         if config.mqtt is not None:
             publisher = MqttPublisher(
                 hub, config.mqtt, config.site, self.boot_id, config.state_directory, self._clock
             )
             self._spawn(stack, "publisher", publisher.run)
+        reconciler = Reconciler(hub, tuple(pbxs), config.reconcile.every_s, self._clock)
+        for pbx in pbxs:
+            self._spawn(stack, f"reconcile {pbx}", partial(reconciler.run, pbx))
+        keeper = Keeper(hub, Ledger(config.state_directory), self._clock, config.history.keep_days)
+        self._spawn(stack, "history", keeper.run)
         server = ApiServer(
             ApiContext(
                 hub=hub,
                 supervisions=supervisions,
+                agents=agents,
+                reconciler=reconciler,
+                history=keeper,
                 tokens=TokenTable(config.tokens),
                 clock=self._clock,
                 version=__version__,
@@ -221,7 +271,6 @@ class _Rooms:
             await server.start()
         self._spawn(stack, "api", server.wait_failed)
         now = asyncio.get_running_loop().time
-        pbxs = [PbxId(pbx.id) for pbx in config.pbx]
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)
 

@@ -9,15 +9,20 @@ from typing import Any
 from ctid import toml_reader
 from ctid.config_checks import check_unique, check_values, is_loopback
 from ctid.config_schema import (
+    AfterCallWorkConfig,
     AgentConfig,
+    AgentRules,
     Config,
+    HistoryConfig,
     HttpConfig,
     LogConfig,
     MqttConfig,
     PbxConfig,
     PhoneConfig,
     QueueConfig,
+    ReconcileConfig,
     SupervisionConfig,
+    TeamConfig,
     TokenConfig,
 )
 from ctid.config_secrets import Secret, with_secrets
@@ -27,17 +32,22 @@ from ctid.toml_reader import Mistake, dotted
 
 __all__ = [
     "DEFAULT_PATH",
+    "AfterCallWorkConfig",
     "AgentConfig",
+    "AgentRules",
     "Config",
     "ConfigError",
+    "HistoryConfig",
     "HttpConfig",
     "LogConfig",
     "MqttConfig",
     "PbxConfig",
     "PhoneConfig",
     "QueueConfig",
+    "ReconcileConfig",
     "Secret",
     "SupervisionConfig",
+    "TeamConfig",
     "TokenConfig",
     "is_loopback",
     "load",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ctid.agents.reasons import fault_of
 from ctid.config_schema import Config
 from ctid.model.ids import safe_id
 from ctid.toml_reader import Mistake, nearest
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST_RING_S = 120.0
-_LONGEST_WRAPUP_S = 3600.0
+_LONGEST_KEPT_DAYS = 3660
+_LONGEST_RECONCILE_S = 86400.0
+_LONGEST_WORK_S = 3600.0
 _UNIQUE = (
     ("token", "name"),
     ("token", "sha256"),
     ("phone", "name"),
     ("agent", "id"),
+    ("team", "id"),
     ("queue", "id"),
 )
 
@@ -45,7 +49,7 @@ def check_unique(document: Mapping[str, Any], mistakes: list[Mistake]) -> None:
 def check_values(config: Config, mistakes: list[Mistake]) -> None:
     """Everything that can only be judged once the whole document has its types."""
     mistakes += [*_names(config), *_ranges(config), *_tokens(config), *_addresses(config)]
-    mistakes += [*_listener(config), *_references(config)]
+    mistakes += [*_listener(config), *_references(config), *_reasons(config), *_agents(config)]
 
 
 def _names(config: Config) -> Iterator[Mistake]:
@@ -60,14 +64,23 @@ def _names(config: Config) -> Iterator[Mistake]:
 
 def _ranges(config: Config) -> Iterator[Mistake]:
     seconds: list[tuple[KeyPath, float, float, float]] = [
-        (("queue", index, "wrapup_s"), queue.wrapup_s, 0, _LONGEST_WRAPUP_S)
+        (("queue", index, "wrapup_s"), queue.wrapup_s, 0, _LONGEST_WORK_S)
         for index, queue in enumerate(config.queues)
     ]
+    seconds += [
+        (("team", index, "after_call_work_s"), team.after_call_work_s, 0, _LONGEST_WORK_S)
+        for index, team in enumerate(config.teams)
+    ]
+    seconds.append((("after_call_work", "default_s"), config.after_call_work.default_s, 0, _LONGEST_WORK_S))
+    seconds.append((("reconcile", "every_s"), config.reconcile.every_s, 0, _LONGEST_RECONCILE_S))
     seconds.append((("supervision", "ring_s"), config.supervision.ring_s, 1, _LONGEST_RING_S))
     for path, value, least, most in seconds:
         if not least <= value <= most:
             cure = f"seconds, {least:g} to {most:g}"
             yield Mistake(path=path, problem=f"{value:g} is out of range", cure=cure)
+    if not 1 <= config.history.keep_days <= _LONGEST_KEPT_DAYS:
+        problem = f"{config.history.keep_days} is out of range"
+        yield Mistake(path=("history", "keep_days"), problem=problem, cure=f"days, 1 to {_LONGEST_KEPT_DAYS}")
 
 
 def _tokens(config: Config) -> Iterator[Mistake]:
@@ -153,3 +166,33 @@ def _references(config: Config) -> Iterator[Mistake]:
     for path, name, known, kind in wanted:
         if name not in known:
             yield Mistake(path=path, problem=f"there is no {kind} {name!r}", cure=nearest(name, known))
+
+
+def _reasons(config: Config) -> Iterator[Mistake]:
+    work, reasons = config.after_call_work, config.agent_rules.pause_reasons
+    named: list[tuple[KeyPath, str]] = [(("after_call_work", "reason"), work.reason)]
+    named += [(("agents", "pause_reasons", index), reason) for index, reason in enumerate(reasons)]
+    for path, reason in named:
+        fault = fault_of(reason) if reason else "is empty"
+        if fault:
+            cure = "a reason is a short text, such as lunch"
+            yield Mistake(path=path, problem=f"{reason!r} {fault}", cure=cure)
+        elif work.enforce and reason in reasons and path == ("after_call_work", "reason"):
+            problem = f"{reason!r} is one of agents.pause_reasons"
+            cure = "take it out there: whoever gave it by hand would be resumed by ctid"
+            yield Mistake(path=path, problem=problem, cure=cure)
+
+
+def _agents(config: Config) -> Iterator[Mistake]:
+    teams = [team.id for team in config.teams]
+    for index, agent in enumerate(config.agents):
+        if teams and agent.team and agent.team not in teams:
+            problem = f"there is no [[team]] {agent.team!r}"
+            yield Mistake(path=("agent", index, "team"), problem=problem, cure=nearest(agent.team, teams))
+        if not agent.address.isprintable():
+            cure = 'such as "PJSIP/1001"'
+            yield Mistake(path=("agent", index, "address"), problem="must be what the PBX dials", cure=cure)
+        for number, queue in enumerate(agent.queues):
+            if not queue or queue in agent.queues[:number]:
+                problem = f"{queue!r} is {'there twice' if queue else 'no queue'}"
+                yield Mistake(path=("agent", index, "queues", number), problem=problem, cure="take it out")

@@ -74,19 +74,44 @@ class PhoneConfig(Struct, frozen=True, kw_only=True):
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True):
-    """A name and a team for an agent; who is an agent, the PBX's queues say."""
+    """A name and a team for an agent; who is one, the PBX's queues say, and `queues` those she can log in to.
+
+    `address` is what the PBX dials to reach her, such as `PJSIP/1001`; empty leaves it to the driver.
+    """
 
     id: str
     name: str = ""
     team: str = ""
+    address: str = ""
+    queues: tuple[str, ...] = ()
+
+
+class TeamConfig(Struct, frozen=True, kw_only=True):
+    """A team, and its after-call work in seconds (0: what the PBX says, or `[after_call_work]`)."""
+
+    id: str
+    name: str = ""
+    after_call_work_s: float = 0.0
 
 
 class QueueConfig(Struct, frozen=True, kw_only=True):
-    """A name for a queue, and its after-call work in seconds (0: what the PBX says)."""
+    """A name for a queue, and its after-call work in seconds (0: her team's, or what the PBX says)."""
 
     id: str
     name: str = ""
     wrapup_s: float = 0.0
+
+
+class ReconcileConfig(Struct, frozen=True, kw_only=True):
+    """Comparing what is known with the PBX's own lists, every `every_s` seconds; 0: only when asked to."""
+
+    every_s: float = 60.0
+
+
+class HistoryConfig(Struct, frozen=True, kw_only=True):
+    """The ledger of the queues' moments; what is older than `keep_days` is taken out of it."""
+
+    keep_days: int = 400
 
 
 class SupervisionConfig(Struct, frozen=True, kw_only=True):
@@ -96,6 +121,20 @@ class SupervisionConfig(Struct, frozen=True, kw_only=True):
     phone_keys: bool = False
     """Whether keys pressed on the supervisor's phone may switch the mode at all."""
     phone_keys_roles: tuple[UserRole, ...] = (UserRole.SUPERVISOR, UserRole.ADMIN)
+
+
+class AgentRules(Struct, frozen=True, kw_only=True):
+    """What holds for commands to agents. With no `pause_reasons` any text is one."""
+
+    pause_reasons: tuple[str, ...] = ()
+
+
+class AfterCallWorkConfig(Struct, frozen=True, kw_only=True):
+    """After-call work where neither queue, team nor PBX gives a length, in seconds; `enforce`: by a pause."""
+
+    default_s: float = 0.0
+    enforce: bool = False
+    reason: str = "after_call_work"
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -110,5 +149,10 @@ class Config(Struct, frozen=True, kw_only=True):
     tokens: tuple[TokenConfig, ...] = field(default=(), name="token")
     phones: tuple[PhoneConfig, ...] = field(default=(), name="phone")
     agents: tuple[AgentConfig, ...] = field(default=(), name="agent")
+    teams: tuple[TeamConfig, ...] = field(default=(), name="team")
     queues: tuple[QueueConfig, ...] = field(default=(), name="queue")
+    agent_rules: AgentRules = field(default=AgentRules(), name="agents")
+    after_call_work: AfterCallWorkConfig = AfterCallWorkConfig()
     supervision: SupervisionConfig = SupervisionConfig()
+    reconcile: ReconcileConfig = ReconcileConfig()
+    history: HistoryConfig = HistoryConfig()

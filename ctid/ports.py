@@ -24,7 +24,7 @@ class MemberName(Struct, frozen=True, kw_only=True):
 
 
 class QueueCounters(Struct, frozen=True, kw_only=True):
-    """How many callers a queue has had served, and how many left it unserved, since the PBX began to count."""
+    """How many callers a queue has had served, and how many left it unserved, since the PBX counts."""
 
     queue: QueueId
     served: int
@@ -41,7 +41,7 @@ class MemberCounters(Struct, frozen=True, kw_only=True):
 
 
 class Counters(Struct, frozen=True, kw_only=True):
-    """The PBX's own counters, as they stood at `at`; they start at zero with the PBX, or when it is told to."""
+    """The PBX's own counters, as they stood at `at`; they start at zero with the PBX, or on command."""
 
     at: Instant
     queues: tuple[QueueCounters, ...] = ()
@@ -104,12 +104,13 @@ class Connection(Protocol):
         Returns once the snapshot has been told.
 
         Raises:
-            LinkError: the PBX does not give it; the link is lost.
+            LinkError: the link is lost.
+            PbxRefused, PbxTimeout: the PBX does not give it now; the link lives, and what is known stays.
         """
         ...
 
     async def recall(self, since: Instant, remembered: Sequence[MemberName] = ()) -> Recollection:
-        """Read from the PBX's own log what its queues did since a time, up to now or to what one answer holds.
+        """Read from the PBX's own log what its queues did since a time, to now or as far as one answer goes.
 
         `remembered` are names that agents had before; those they have now come first.
 
@@ -186,6 +187,14 @@ class Recording(Protocol):
 
     async def ended(self) -> str:
         """Wait until it ends by itself, and return why: the link was lost, or the file cannot be written."""
+        ...
+
+    async def snapshot(self) -> None:
+        """Have a snapshot taken, and wait for it: all that came before is then in the capture.
+
+        Raises:
+            CtidError: the PBX does not give it; LinkError: the link is lost.
+        """
         ...
 
     async def close(self, reason: str) -> str:

@@ -6,10 +6,14 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from ctid.agents.service import CommandedAgent, Queues
 from ctid.api.auth import TokenTable
+from ctid.history.entries import Entry
+from ctid.history.figures import Figures, Selection
+from ctid.history.words import LedgerStatus
 from ctid.hub import UPDATES_WAITING, Hub
 from ctid.model.entities import Supervision
-from ctid.model.ids import PbxId, SupervisionId
+from ctid.model.ids import AgentId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User
 from ctid.ports import Clock
@@ -29,6 +33,60 @@ class Supervisions(Protocol):
 
     async def end(self, user: User, ident: SupervisionId) -> Supervision:
         """End a session; returns the ended document."""
+        ...
+
+
+class Agents(Protocol):
+    """What commands agents; each raises `CtidError`, and answers once the command is in force."""
+
+    async def login(self, user: User, ident: AgentId, queues: Queues) -> CommandedAgent:
+        """Make her a member of queues."""
+        ...
+
+    async def logout(self, user: User, ident: AgentId, queues: Queues) -> CommandedAgent:
+        """End her memberships."""
+        ...
+
+    async def pause(self, user: User, ident: AgentId, queues: Queues, reason: str) -> CommandedAgent:
+        """Have queues offer her no more calls."""
+        ...
+
+    async def resume(self, user: User, ident: AgentId, queues: Queues) -> CommandedAgent:
+        """End her pauses."""
+        ...
+
+    async def end_after_call_work(self, user: User, ident: AgentId) -> CommandedAgent:
+        """End her after-call work."""
+        ...
+
+    async def extend_after_call_work(self, user: User, ident: AgentId, seconds: float) -> CommandedAgent:
+        """Let her after-call work end later."""
+        ...
+
+
+class Reconciler(Protocol):
+    """What asks a PBX for its lists, and has the state follow them."""
+
+    async def reconcile(self, pbx: PbxId) -> None:
+        """Take a snapshot; returns once it is in force. Raises `CtidError`."""
+        ...
+
+
+class History(Protocol):
+    """What keeps the ledger. Its figures raise `LedgerUnavailable` while it cannot be read."""
+
+    def status(self) -> LedgerStatus:
+        """How the ledger is."""
+        ...
+
+    async def figures(self, selection: Selection) -> Figures:
+        """The figures of a period."""
+        ...
+
+    async def moments(
+        self, selection: Selection, after: tuple[float, int] | None, limit: int
+    ) -> tuple[list[Entry], tuple[float, int] | None]:
+        """A page of the moments behind a figure, and where the next one begins."""
         ...
 
 
@@ -60,6 +118,9 @@ class ApiContext:
 
     hub: Hub
     supervisions: Supervisions
+    agents: Agents
+    reconciler: Reconciler
+    history: History
     tokens: TokenTable
     clock: Clock
     version: str

@@ -10,7 +10,7 @@ from msgspec import Struct
 from ctid.api.context import ApiContext
 from ctid.api.decoding import request_of
 from ctid.api.operations import BASE, Operation
-from ctid.model.errors import CtidError, Forbidden
+from ctid.model.errors import AgentPartlyDone, CtidError, Forbidden
 from ctid.model.instant import enc_hook
 from ctid.model.users import User
 
@@ -33,6 +33,8 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Stable: decide by this."""
     field: str | None = None
     """The part of the request that is wrong, as a path such as `via.phone`."""
+    queues: dict[str, str] | None = None
+    """Of what was done in some queues only: `done`, `not_tried`, or the code of what went wrong there."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ def refusal(error: CtidError) -> Answer:
         detail=error.detail,
         code=error.code,
         field=error.field.removeprefix("$.") if error.field else None,
+        queues=dict(error.queues) if isinstance(error, AgentPartlyDone) else None,
     )
     return Answer(status=error.status, body=encoded(problem), code=error.code)
 

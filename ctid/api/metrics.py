@@ -61,6 +61,24 @@ def render(context: ApiContext, requests: RequestCounts, sockets: int) -> str:
             if link is not None and link.synchronized_at is not None
         ],
     )
+    family(
+        "ctid_state_drift_total",
+        "counter",
+        "Differences between what was told and a snapshot, by kind, since the start.",
+        [({"pbx": pbx, "kind": kind}, count) for (pbx, kind), count in sorted(store.drifts.items())],
+    )
+    suspects = Counter(
+        (entity.pbx, entity.kind)
+        for table in (store.agents, store.devices, store.calls)
+        for entity in table.values()
+        if entity.suspect
+    )
+    family(
+        "ctid_suspects",
+        "gauge",
+        "Entities that the PBX's lists do not bear out, by kind.",
+        [({"pbx": p, "kind": k}, suspects[p, k]) for p in links for k in ("agent", "device", "call")],
+    )
     agents = Counter((agent.pbx, agent.state) for agent in store.agents.values())
     family(
         "ctid_agents",
@@ -105,6 +123,16 @@ def render(context: ApiContext, requests: RequestCounts, sockets: int) -> str:
             ({"carrier": carrier, "operation": operation, "status": str(status)}, count)
             for (carrier, operation, status), count in sorted(requests.counts.items())
         ],
+    )
+    ledger = context.history.status()
+    family("ctid_history_behind", "gauge", "Whether the ledger cannot be written.", [({}, ledger.behind)])
+    family("ctid_history_waiting", "gauge", "Moments that are not in the ledger yet.", [({}, ledger.waiting)])
+    family("ctid_history_gaps_open", "gauge", "Gaps that are not filled yet.", [({}, ledger.gaps_open)])
+    family(
+        "ctid_history_dropped_total",
+        "counter",
+        "Moments that the memory had no room for, a gap until the PBX's log is read.",
+        [({}, ledger.dropped)],
     )
     if context.broker_status is not None:
         _broker(context.broker_status(), family)

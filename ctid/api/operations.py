@@ -12,10 +12,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from ctid.api import listing, supervising
+from ctid.agents.service import CommandedAgent
+from ctid.api import agents, figures, listing, supervising, truth
 from ctid.api.context import ApiContext
 from ctid.api.status import Status, StatusRequest, get_status
 from ctid.api.views import ALL_ROLES, SUPERVISING_ROLES
+from ctid.history.figures import Figures
 from ctid.model.entities import Agent, Call, Device, Queue, Supervision
 from ctid.model.errors import SupervisionRefused
 from ctid.model.users import User, UserRole
@@ -74,6 +76,20 @@ _PBX = (
     *_refused(504, "pbx.timeout"),
 )
 
+_LISTING = (*_refused(503, "pbx.link_down"), *_refused(504, "pbx.timeout"))
+
+_AGENT = (
+    *_refused(404, "agent.unknown", "queue.unknown"),
+    *_refused(502, "pbx.refused", "agent.partly_done"),
+    *_refused(503, "pbx.link_down"),
+    *_refused(504, "pbx.timeout"),
+)
+
+_COMMANDED = (
+    "May be asked again: what is so already is not done twice. Answers once the state shows it. When it is "
+    "done in some queues only, the refusal `agent.partly_done` tells in `queues` which; look at her again."
+)
+
 _LIST = (
     "Answers one page in the order of ids. While `next` is not null, ask again with it as `cursor`; an "
     "entity that is there all the while is on exactly one page. "
@@ -113,6 +129,146 @@ _TABLE = (
         roles=ALL_ROLES,
         handler=listing.get_agent,
         refusals=_refused(404, "agent.unknown"),
+    ),
+    Operation(
+        name="agents.login",
+        summary="Log an agent in",
+        description=(
+            "Makes her a member of `queues`; left out, of those that the configuration gives her. A pause "
+            "that holds in all her queues holds in the new ones too. " + _COMMANDED
+        ),
+        method="POST",
+        path="/agents/{id}/login",
+        params=agents.LogIn,
+        example={"queues": ["support"]},
+        result=CommandedAgent,
+        roles=SUPERVISING_ROLES,
+        handler=agents.log_in,
+        refusals=_AGENT,
+    ),
+    Operation(
+        name="agents.logout",
+        summary="Log an agent out",
+        description=(
+            "Ends her membership of `queues`, or of all; a call that she is in goes on. The PBX refuses it "
+            "where she is a member by its own configuration. " + _COMMANDED
+        ),
+        method="POST",
+        path="/agents/{id}/logout",
+        params=agents.LogOut,
+        example={},
+        result=CommandedAgent,
+        roles=SUPERVISING_ROLES,
+        handler=agents.log_out,
+        refusals=_AGENT,
+    ),
+    Operation(
+        name="agents.pause",
+        summary="Pause an agent, or change the reason of her pause",
+        description=(
+            "`queues`, or all of hers, offer her no more calls. A call that she is in, or that rings at "
+            "her, goes on; until it is over, and her after-call work with it, `pending` is `not_ready`. "
+            + _COMMANDED
+        ),
+        method="POST",
+        path="/agents/{id}/pause",
+        params=agents.Pause,
+        example={"reason": "lunch"},
+        result=CommandedAgent,
+        roles=SUPERVISING_ROLES,
+        handler=agents.pause,
+        refusals=(*_AGENT, *_refused(409, "agent.logged_out", "agent.not_a_member")),
+    ),
+    Operation(
+        name="agents.resume",
+        summary="End an agent's pause",
+        description=(
+            "In `queues`, or in all of hers. After-call work goes on, unless the pause that ends is the one "
+            "by which ctid enforces it. " + _COMMANDED
+        ),
+        method="POST",
+        path="/agents/{id}/resume",
+        params=agents.Resume,
+        example={},
+        result=CommandedAgent,
+        roles=SUPERVISING_ROLES,
+        handler=agents.resume,
+        refusals=(*_AGENT, *_refused(409, "agent.logged_out", "agent.not_a_member")),
+    ),
+    Operation(
+        name="agents.end_after_call_work",
+        summary="End an agent's after-call work",
+        description=(
+            "Where it is enforced, her pause for it ends too. Good as well when she does none: then nothing "
+            "changes."
+        ),
+        method="POST",
+        path="/agents/{id}/end-after-call-work",
+        params=agents.EndAfterCallWork,
+        example={},
+        result=CommandedAgent,
+        roles=SUPERVISING_ROLES,
+        handler=agents.end_after_call_work,
+        refusals=_refused(404, "agent.unknown"),
+    ),
+    Operation(
+        name="agents.extend_after_call_work",
+        summary="Give an agent more time for after-call work",
+        description="Its end comes `seconds` later than it would have, and at most an hour from now.",
+        method="POST",
+        path="/agents/{id}/extend-after-call-work",
+        params=agents.ExtendAfterCallWork,
+        example={"seconds": 60},
+        result=CommandedAgent,
+        roles=SUPERVISING_ROLES,
+        handler=agents.extend_after_call_work,
+        refusals=(*_refused(404, "agent.unknown"), *_refused(409, "agent.not_in_after_call_work")),
+    ),
+    Operation(
+        name="agents.story",
+        summary="Why an agent is in her state",
+        description=(
+            "The agent, and the last facts that bore on her, oldest first: when the PBX says each happened, "
+            "its own name of the event, what it told that was new, and her state after it. It begins when "
+            "ctid does, and holds no callers' numbers."
+        ),
+        method="GET",
+        path="/agents/{id}/story",
+        params=listing.ById,
+        result=truth.AgentStory,
+        roles=ALL_ROLES,
+        handler=truth.get_story,
+        refusals=_refused(404, "agent.unknown"),
+    ),
+    Operation(
+        name="ghosts.list",
+        summary="What the PBX does not bear out",
+        description=(
+            "Agents, phones and calls of which the PBX's lists contradict each other or what is known, in "
+            "snapshots at least five seconds apart, and those whose link is down."
+        ),
+        method="GET",
+        path="/ghosts",
+        params=truth.GhostsRequest,
+        result=truth.Ghosts,
+        roles=SUPERVISING_ROLES,
+        handler=truth.list_ghosts,
+    ),
+    Operation(
+        name="pbxs.reconcile",
+        summary="Compare what is known with the PBX's own lists",
+        description=(
+            "Takes a snapshot and answers once it is in force, with every difference between what had been "
+            "told and what the PBX lists; the PBX is believed. Requests that come together share a snapshot."
+        ),
+        method="POST",
+        path="/pbxs/{id}/reconcile",
+        params=truth.ReconcileRequest,
+        example={},
+        result=truth.Reconciled,
+        roles=SUPERVISING_ROLES,
+        handler=truth.reconcile,
+        refusals=(*_refused(404, "pbx.unknown"), *_LISTING),
     ),
     Operation(
         name="queues.list",
@@ -183,6 +339,38 @@ _TABLE = (
         roles=ALL_ROLES,
         handler=listing.get_device,
         refusals=_refused(404, "device.unknown"),
+    ),
+    Operation(
+        name="figures.get",
+        summary="Figures of queues and agents",
+        description=(
+            "Of a period: since midnight where ctid runs, unless it is given. Each figure's formula is in "
+            "`formulas`; a rate of nothing is null. `gaps` are times that ctid did not see; those that are "
+            "`filled` are in the figures, from the PBX's own log. Each figure opens into its moments."
+        ),
+        method="GET",
+        path="/figures",
+        params=figures.GetFigures,
+        result=Figures,
+        roles=ALL_ROLES,
+        handler=figures.get_figures,
+        refusals=_refused(503, "history.unavailable"),
+    ),
+    Operation(
+        name="figures.calls",
+        summary="The moments behind a figure",
+        description=(
+            "In the order of time, with the caller's leg, the PBX's own unique id; no number and no name is "
+            "kept. `source` says whether ctid saw it (`event`) or the PBX's log told it (`log`). While "
+            "`next` is not null, ask again with it as `cursor`."
+        ),
+        method="GET",
+        path="/figures/calls",
+        params=figures.ListMoments,
+        result=figures.MomentPage,
+        roles=ALL_ROLES,
+        handler=figures.list_moments,
+        refusals=_refused(503, "history.unavailable"),
     ),
     Operation(
         name="supervisions.list",

@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from ctid.api.context import ApiContext
+from ctid.history.words import LedgerStatus
 from ctid.model.entities import Pbx
 from ctid.model.instant import Instant
 from ctid.model.users import User
@@ -33,6 +34,7 @@ class Status(Struct, frozen=True, kw_only=True):
     broker: dict[str, Any] | None
     """None when no MQTT broker is configured. `connected`, `since`, `reason` (why not), `protocol`; since the
     start `published` and `dropped`; `outbox` (events on disk), `waiting` (not arrived yet), `degraded`."""
+    history: LedgerStatus
 
 
 async def get_status(context: ApiContext, _user: User, _request: StatusRequest) -> Status:
@@ -50,6 +52,7 @@ async def get_status(context: ApiContext, _user: User, _request: StatusRequest) 
         missing=missing,
         pbxs=tuple(sorted(store.pbxs.values(), key=lambda link: link.id)),
         broker=dict(context.broker_status()) if context.broker_status is not None else None,
+        history=context.history.status(),
     )
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from ctid.api.views import SUPERVISING_ROLES, visible
+from ctid.api.views import SUPERVISING_ROLES, visible, visible_occurrence
 from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Pbx, Queue, Supervision
 from ctid.model.errors import InvalidRequest
-from ctid.model.ids import AgentId, CallId, PbxId, QueueId
+from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
 from ctid.model.users import UserRole
-from ctid.state.changes import Change, Occurrence, Update
+from ctid.state.changes import Change, Occurrence, Update, alike
 from ctid.state.store import Store
 
 OCCURRENCE = "occurrence"
@@ -52,13 +52,20 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     seq: int
     at: Instant
     name: str
-    """`caller_abandoned`, `offer_missed` or `call_served`."""
+    """Of a caller in a queue: `caller_queued`, `caller_answered`, `caller_abandoned`, `caller_left`,
+    `offer_missed`, `call_served`. Of a call: `call_transferred`, `call_picked_up`, `call_parked`,
+    `call_retrieved`. `state_drifted`: a snapshot differed from what had been told, and was believed."""
     pbx: PbxId
-    call: CallId
-    queue: QueueId
+    call: CallId | None
+    leg: LegId | None
+    """Whose leg it happened to: in a queue the caller's."""
+    queue: QueueId | None
     agent: AgentId | None
     by: str
-    """Who ended a served call: `caller`, `agent` or `transfer`."""
+    """Who ended a served call (`caller`, `agent`, `transfer`), why a caller left, how a call was transferred,
+    the kind of a drift."""
+    to: str
+    """The number a call was transferred to, where it was parked, what drifted."""
     figures: dict[str, float]
     """The numbers of it, with their unit in the name."""
 
@@ -156,12 +163,13 @@ class Audience:
         old = self._seen(change.old) if change.old is not None else None
         new = self._seen(change.new) if change.new is not None else None
         # Equal: what changed is what this role must not see, and silence is part of not seeing it.
-        if old == new:
+        if alike(old, new):
             return None
         return ChangeMessage(seq=change.seq, at=change.at, kind=change.kind, id=change.entity.id, entity=new)
 
     def _occurrence(self, occurrence: Occurrence) -> OccurrenceMessage:
-        told: dict[str, Any] = {name: getattr(occurrence, name) for name in Occurrence.__struct_fields__}
+        shown = visible_occurrence(self._role, occurrence)
+        told: dict[str, Any] = {name: getattr(shown, name) for name in Occurrence.__struct_fields__}
         return OccurrenceMessage(**told)
 
     def _seen(self, entity: Entity) -> Entity | None:
@@ -179,7 +187,8 @@ class Audience:
         wanted = self._wanted
         if not self._wants(OCCURRENCE):
             return False
-        if wanted.ids and wanted.ids.isdisjoint((occurrence.call, occurrence.queue, occurrence.agent or "")):
+        about = (occurrence.call or "", occurrence.queue or "", occurrence.agent or "")
+        if wanted.ids and wanted.ids.isdisjoint(about):
             return False
         if not wanted.teams:
             return True

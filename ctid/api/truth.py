@@ -55,7 +55,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     """One thing that was other than ctid had been told."""
 
     name: str
-    """Its kind, such as `leg.held`; `.ghost` is what ctid alone believed in, `.unknown` what it had not heard of."""
+    """Such as `leg.held`; `leg.ghost` was believed in by ctid alone, `leg.unknown` was unknown to it."""
     id: str
     believed: Any
     found: Any
@@ -106,10 +106,8 @@ def _ghost(entity: Entity) -> Ghost | None:
 async def reconcile(context: ApiContext, _user: User, request: ReconcileRequest) -> Reconciled:
     """Take a snapshot, and tell what differed."""
     pbx = PbxId(request.id)
-    store = context.hub.store
-    if pbx not in store.pbxs:
-        raise NotFound("pbx", request.id)
     await context.reconciler.reconcile(pbx)
+    store = context.hub.store
     link = store.pbxs[pbx]
     return Reconciled(
         pbx=pbx,

@@ -2,10 +2,11 @@
 
 from msgspec import UNSET, UnsetType
 
-from ctid.masking import masked_call
+from ctid.masking import masked_call, masked_occurrence
 from ctid.model.entities import Call, Entity, Supervision
 from ctid.model.ids import SupervisionId
 from ctid.model.users import UserRole
+from ctid.state.changes import Occurrence
 
 ALL_ROLES = frozenset(UserRole)
 SUPERVISING_ROLES = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
@@ -26,6 +27,11 @@ def visible(role: UserRole, entity: Entity) -> Entity | None:
     if isinstance(entity, Supervision) and role not in SUPERVISING_ROLES:
         return None
     return entity
+
+
+def visible_occurrence(role: UserRole, occurrence: Occurrence) -> Occurrence:
+    """The occurrence as `role` may see it: outside numbers masked unless it supervises."""
+    return occurrence if role in SUPERVISING_ROLES else masked_occurrence(occurrence)
 
 
 def visible_call(role: UserRole, call: Call) -> Call:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ctid.cli import lists, local, supervise, watch
+from ctid.cli import agent, capture, figures, lists, local, replay, supervise, truth, watch
 from ctid.cli.client import DEFAULT_URL, BadUrl, Client, Problem, Unreachable
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
@@ -124,10 +124,14 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(local=at_home)
     add("status", "what runs, and how its links are").set_defaults(remote=lists.status)
     _add_lists(add)
+    _add_figures(add)
+    agent.add_to(add("agent", "log an agent in or out, pause or resume her, end or extend her work"), common)
+    truth.add_to(add)
     _add_supervision(add)
     command = add("watch", "the floor, live; Ctrl-C ends it")
     command.add_argument("--once", action="store_true", help="print a single picture and end")
     command.set_defaults(remote=watch.watch)
+    _add_captures(add)
     command = add("token", "make a token, and what of it goes into the configuration")
     command.add_argument("name", metavar="NAME", type=_toml_text, help="whose token it is")
     command.add_argument("--role", choices=local.ROLES, default="viewer", help="default: %(default)s")
@@ -169,6 +173,22 @@ def _add_lists(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     add("supervisions", "the supervision sessions that go on").set_defaults(remote=lists.supervisions)
 
 
+def _add_figures(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    command = add("figures", "what the queues and agents have done today, or in another period")
+    command.add_argument("--since", metavar="TIME", help="such as 2026-03-01T08:00:00Z; default: midnight")
+    command.add_argument("--until", metavar="TIME", help="default: now")
+    command.add_argument("--queue", metavar="QUEUE", help="of one queue")
+    command.add_argument("--agent", metavar="AGENT", help="of one agent")
+    command.add_argument("--calls", action="store_true", help="the moments behind the figures, one by one")
+    command.add_argument(
+        "--kind",
+        choices=figures.KIND_WORDS,
+        metavar="KIND",
+        help=f"with --calls: {', '.join(figures.KIND_WORDS)}",
+    )
+    command.set_defaults(remote=figures.figures)
+
+
 def _add_supervision(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     modes = [str(mode) for mode in Mode]
     command = add("supervise", "step into a call; in a terminal, keys switch the mode")
@@ -193,6 +213,54 @@ def _add_supervision(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command = add("leave", "leave a call that you supervise; the call goes on")
     command.add_argument("session", metavar="SESSION", help="as `ctid supervisions` lists it")
     command.set_defaults(remote=supervise.leave)
+
+
+def _add_captures(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    command = add("capture", "record what a PBX sends, without people's numbers and names")
+    command.add_argument("--config", metavar="PATH", default=str(DEFAULT_PATH), help="default: %(default)s")
+    command.add_argument("--pbx", metavar="ID", help="which [[pbx]]; default: the first")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="a new file; .xz or .gz compresses"
+    )
+    command.add_argument(
+        "--seconds", metavar="N", type=_positive, help="end by itself; default: Ctrl-C ends it"
+    )
+    command.add_argument(
+        "--raw", action="store_true", help="as it is sent: the file then holds personal data"
+    )
+    command.add_argument("--keep-queues", action="store_true", help="do not replace the queues' names")
+    command.add_argument(
+        "--reconcile",
+        metavar="N",
+        type=_seconds,
+        help="seconds between snapshots, 0: only at the beginning; default: [reconcile] every_s",
+    )
+    command.set_defaults(local=capture.capture)
+    command = add("replay", "read a capture as if it were live, and print what changes")
+    command.add_argument("file", metavar="FILE", help="as `ctid capture` wrote it")
+    command.add_argument("--until", metavar="SECONDS", type=_seconds, help="stop so long after its beginning")
+    command.add_argument(
+        "--speed", choices=(0, 1), type=int, default=0, help="1: as it came; 0, the default: at once"
+    )
+    command.add_argument("--config", metavar="PATH", help="for names and after-call work")
+    command.set_defaults(local=replay.replay)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise argparse.ArgumentTypeError("say seconds, not below 0")
+    return seconds
+
+
+def _positive(text: str) -> float:
+    seconds = _seconds(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError("say seconds, more than 0")
+    return seconds
 
 
 def _toml_text(text: str) -> str:

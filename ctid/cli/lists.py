@@ -65,11 +65,25 @@ async def agents(client: Client, output: Output, arguments: argparse.Namespace) 
                 words.peer(agent.team),
                 words.agent_state(agent),
                 words.span(now - agent.since),
+                words.what_follows(agent, now),
                 words.peer(agent.call or ""),
                 words.memberships(agent.queues),
+                words.missed(agent),
+                words.peer(agent.suspect),
             )
         )
-    columns = ("AGENT", "NAME", "TEAM", "STATE", ">SINCE", "CALL", "QUEUES")
+    columns = (
+        "AGENT",
+        "NAME",
+        "TEAM",
+        "STATE",
+        ">SINCE",
+        "NEXT",
+        "CALL",
+        "QUEUES",
+        ">MISSED",
+        "SUSPECT",
+    )
     output.answer({"items": items, "seq": seq}, table(columns, rows) if rows else _none("agents"))
     return Exit.OK
 

@@ -47,6 +47,25 @@ def agent_state(agent: Agent) -> Text:
     return _stale(Text(f"{sign} {word}", style=style), stale=agent.stale)
 
 
+def what_follows(agent: Agent, now: float) -> Text:
+    """What is known of the time after her call: after-call work that is left, and the state after it."""
+    parts = []
+    if agent.after_call_work is not None:
+        parts.append(f"{span(agent.after_call_work.ends_at - now)} left")
+    if agent.pending is not None:
+        sign, word, _ = _AGENT[agent.pending]
+        parts.append(
+            f"then {sign} {word}{f': {clean(agent.pending_reason)}' if agent.pending_reason else ''}"
+        )
+    return Text(", ".join(parts))
+
+
+def missed(agent: Agent) -> str:
+    """How many calls rang at her in vain, in all her queues; empty when none did."""
+    count = sum(membership.missed for membership in agent.queues)
+    return str(count) if count else ""
+
+
 def call_state(call: Call) -> Text:
     """A call's state."""
     sign, word, style = _CALL[call.state]

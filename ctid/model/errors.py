@@ -2,7 +2,7 @@
 
 CtidError
  +- InvalidRequest (request.invalid)      +- AuthRequired (auth.required)     +- Forbidden (auth.forbidden)
- +- NotFound (agent.unknown, call.unknown, queue.unknown, device.unknown, supervision.unknown)
+ +- NotFound (agent.unknown, call.unknown, queue.unknown, device.unknown, pbx.unknown, supervision.unknown)
  +- SupervisionRefused (supervision.*)    +- PbxUnavailable (pbx.link_down)   +- PbxRefused (pbx.refused)
  +- PbxTimeout (pbx.timeout)              +- AuditUnavailable (audit.unavailable)
  +- AgentRefused (agent.*)                +- AgentPartlyDone (agent.partly_done)
@@ -56,7 +56,8 @@ class NotFound(CtidError):
     title = "Not found"
 
     def __init__(self, kind: str, ident: str) -> None:
-        super().__init__(f"no {kind} has the id {ident!r}; GET /api/v1/{kind}s lists those there are")
+        listed = "status" if kind == "pbx" else f"{kind}s"
+        super().__init__(f"no {kind} has the id {ident!r}; GET /api/v1/{listed} lists those there are")
         self.code = f"{kind}.unknown"
 
 

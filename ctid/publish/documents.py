@@ -4,9 +4,10 @@ from typing import Any
 
 import msgspec
 
-from ctid.masking import masked
+from ctid.masking import masked, masked_occurrence
 from ctid.model.entities import Call, Entity, Supervision
 from ctid.model.instant import Instant, enc_hook
+from ctid.state.changes import Occurrence
 
 _encoder = msgspec.json.Encoder(enc_hook=enc_hook)
 
@@ -37,6 +38,10 @@ class Documents:
         elif isinstance(entity, Call):
             del fields["supervisions"]
         return fields
+
+    def occurrence(self, occurrence: Occurrence) -> Occurrence:
+        """An occurrence as the bus may tell it."""
+        return occurrence if self._full else masked_occurrence(occurrence)
 
     def whole(self, entity: Entity, seq: int, at: Instant) -> dict[str, Any]:
         """Header and fields of an entity, flat, under the schema `ctid.<kind>/1`."""

@@ -125,6 +125,9 @@ def _agent(old: Agent | None, new: Agent) -> _Told:
         "since": new.since,
         "stale": new.stale,
         "call": new.call,
+        "pending": new.pending,
+        "pending_reason": new.pending_reason,
+        "after_call_work": new.after_call_work,
         "queues": queues,
     }
     return "agent.state_changed", difference
@@ -187,16 +190,24 @@ _SUPERVISION_EVENTS = {
 
 
 def _occurrence(occurrence: Occurrence, documents: Documents) -> Event:
-    name = f"queue.{occurrence.name}"
+    """A queue's moments are told as `queue.…`, a call's by their own name: `call.transferred`, `state.drifted`."""
+    kind, _, rest = occurrence.name.partition("_")
+    name = f"queue.{occurrence.name}" if occurrence.queue else f"{kind}.{rest}"
+    shown = documents.occurrence(occurrence)
     data = {
         **documents.header(f"{name}/1", occurrence.seq, occurrence.at),
-        "pbx": occurrence.pbx,
-        "queue": occurrence.queue,
-        "call": occurrence.call,
-        "agent": occurrence.agent,
-        "by": occurrence.by,
-        **occurrence.figures,
+        "pbx": shown.pbx,
+        "queue": shown.queue,
+        "call": shown.call,
+        "leg": shown.leg,
+        "agent": shown.agent,
+        "by": shown.by,
+        "to": shown.to,
+        **shown.figures,
     }
-    return Event(
-        name=name, seq=occurrence.seq, at=occurrence.at, subject=f"queues/{occurrence.queue}", data=data
-    )
+    subject = f"pbx/{shown.pbx}"
+    if shown.queue:
+        subject = f"queues/{shown.queue}"
+    elif shown.call:
+        subject = f"calls/{shown.call}"
+    return Event(name=name, seq=occurrence.seq, at=occurrence.at, subject=subject, data=data)

@@ -16,6 +16,8 @@ from ctid_asterisk.wire import ArgumentError, InjectionError, encode
 
 DEFAULT_DEADLINE_S = 5.0
 LIST_DEADLINE_S = 20.0
+MAX_PENALTY = 1_000_000
+MAX_REASON_BYTES = 79
 FENCE_VARIABLE = "CTIDFENCE"
 # Channel ids of our own choosing begin so: by it they are told from the beginning of a channel's name.
 OWN_ID_PREFIX = "ctid-"
@@ -26,6 +28,8 @@ _TECH_RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9]*/[A-Za-z0-9_.@:+*#/-]{1,70}")
 _CHANNEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*/[A-Za-z0-9_.@:+*#/-]{1,120}-[0-9a-f]{8}(;[12])?")
 _UNIQUE_ID = re.compile(r"([A-Za-z0-9_.-]{1,100}-)?[0-9]{9,11}\.[0-9]{1,12}")
 _OWN_ID = re.compile(re.escape(OWN_ID_PREFIX) + r"[A-Za-z0-9._-]{1,144}")
+_INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9]*/[A-Za-z0-9_.@:+*#/-]{1,74}")
+_STATE_INTERFACE = re.compile(r"([A-Za-z][A-Za-z0-9]*[/:])[A-Za-z0-9_.@:+*#/-]{1,74}")
 _EXTEN = re.compile(r"[A-Za-z0-9_*#+.-]{1,80}")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -180,7 +184,78 @@ def device_state_list() -> Action:
     return _action("DeviceStateList", is_list=True)
 
 
+def bridge_list() -> Action:
+    """List the bridges with their technology and name. Needs no permission."""
+    return _action("BridgeList", is_list=True)
+
+
+def agents() -> Action:
+    """List the agents of the pool (app_agent_pool), and by which channels they are logged in. Class agent."""
+    return _action("Agents", is_list=True)
+
+
+def parked_calls() -> Action:
+    """List who is parked, and where. Class call."""
+    return _action("ParkedCalls", is_list=True)
+
+
+def pjsip_show_contacts() -> Action:
+    """List where phones have registered, and whether they answer there. Class system."""
+    return _action("PJSIPShowContacts", is_list=True)
+
+
 # Queues ----------------------------------------------------------------------------------------------------
+
+
+def queue_add(
+    queue: str,
+    interface: str,
+    *,
+    name: str = "",
+    state_interface: str = "",
+    penalty: int = 0,
+    paused: bool = False,
+) -> Action:
+    """Make an interface a dynamic member of a queue. Class agent.
+
+    `state_interface` is a device whose state counts for hers (`hint:1007@ext-local` for a hint).
+    """
+    if not 0 <= penalty <= MAX_PENALTY:
+        raise ArgumentError(f"{penalty} is not a valid penalty")
+    return _action(
+        "QueueAdd",
+        ("Queue", _match(_QUEUE, "queue", queue)),
+        ("Interface", _match(_INTERFACE, "interface", interface)),
+        ("MemberName", _text("member name", name, 80, refused="|")),
+        ("StateInterface", _match(_STATE_INTERFACE, "state interface", state_interface, optional=True)),
+        ("Penalty", str(penalty)),
+        ("Paused", "true" if paused else "false"),
+    )
+
+
+def queue_remove(queue: str, interface: str) -> Action:
+    """End a dynamic membership. Class agent."""
+    return _action(
+        "QueueRemove",
+        ("Queue", _match(_QUEUE, "queue", queue)),
+        ("Interface", _match(_INTERFACE, "interface", interface)),
+    )
+
+
+def queue_pause(queue: str, interface: str, *, paused: bool, reason: str = "") -> Action:
+    """Pause a member in a queue, or end it. Class agent.
+
+    `reason` is printable, without `|`, and at most 79 bytes: Asterisk cuts what is longer.
+    """
+    if len(reason.encode("utf-8", "surrogateescape")) > MAX_REASON_BYTES:
+        raise ArgumentError(f"{reason[:80]!r} is longer than {MAX_REASON_BYTES} bytes")
+    return _action(
+        "QueuePause",
+        ("Queue", _match(_QUEUE, "queue", queue)),
+        ("Interface", _match(_INTERFACE, "interface", interface)),
+        ("Paused", "true" if paused else "false"),
+        ("Reason", _text("reason", reason, 80, refused="|")),
+    )
 
 
 # Variables -------------------------------------------------------------------------------------------------

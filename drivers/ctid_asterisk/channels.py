@@ -1,79 +1,28 @@
 """Channels, bridges and Local pairs as the wire tells them, and the legs that they come to. Pure.
 
-Two bridges that a Local pair joins are one conversation; the pair itself is no leg. The supervisor's
-channel is told only while it shares a bridge with a party, which is after a take-over.
+Two bridges that a Local pair joins are one conversation; the pair itself is no leg. What happens to a half on
+behalf of a party, such as waiting in a queue, is told of the party. The supervisor's channel is told only
+while it shares a bridge with a party, which is after a take-over, and that of an agent of the pool only
+while she talks.
+
+Channels that share a bridge belong to one call from then on, the oldest of theirs, as in Asterisk
+(bridge_channel.c, ast_bridge_channel_update_linkedids), which does not always tell. In rooms and in ARI's
+bridges Asterisk leaves each its own: there they are one call while they are together. Neither ctid's own
+channels nor those of the pool's agents, which outlast many calls, ever give a call its key.
 """
 
 from collections.abc import Iterable, Iterator
 
 from ctid.model.facts import Leg
-from ctid.model.ids import LegId, QueueId, SupervisionId
+from ctid.model.ids import LegId
 from ctid.model.instant import Instant
 from ctid.model.words import LegState
-from ctid_asterisk.fields import OURS, device_of_channel, is_party
+from ctid_asterisk.channel import Channel, session_of
+from ctid_asterisk.fields import OURS, birth
 
+__all__ = ["Channel", "Channels", "session_of"]
 
-class Channel:
-    """One channel of the PBX, known by its unique id."""
-
-    __slots__ = (
-        "bridge",
-        "bridged",
-        "connected_at",
-        "created_at",
-        "device",
-        "dialled",
-        "for_caller",
-        "held",
-        "incoming",
-        "linked",
-        "name",
-        "number",
-        "ours",
-        "party",
-        "person",
-        "position",
-        "queue",
-        "queued_at",
-        "state",
-        "told",
-        "unique",
-    )
-
-    def __init__(self, unique: str, name: str, linked: str, created_at: Instant, *, incoming: bool) -> None:
-        self.unique = unique
-        self.linked = linked
-        self.created_at = created_at
-        self.incoming = incoming
-        self.ours = unique.startswith(OURS)
-        self.rename(name)
-        self.state = LegState.INITIATED
-        self.connected_at: Instant | None = None
-        self.held = False
-        self.bridge: str | None = None
-        self.bridged = False
-        """It has been in a conversation with another party."""
-        self.for_caller = False
-        """It was dialled on behalf of another channel, to be bridged with it."""
-        self.number = ""
-        self.person = ""
-        self.dialled = ""
-        self.queue: QueueId | None = None
-        self.position: int | None = None
-        self.queued_at: Instant | None = None
-        self.told: Leg | None = None
-        """The leg as it was last told; none while it is not."""
-
-    def rename(self, name: str) -> None:
-        """Give it another name: a masquerade."""
-        self.name = name
-        self.party = is_party(name)
-        self.device = device_of_channel(name)
-
-
-def session_of(unique: str) -> SupervisionId:
-    """The session an id of ours is of: `s1a2` of `ctid-app.s1a2-phone-1795409466.1`."""
-    return SupervisionId(unique.split("-", 2)[1].rpartition(".")[2])
+_NEVER = (2**63, 0)
 
 
 class Channels:
@@ -83,6 +32,12 @@ class Channels:
         self.by_id: dict[str, Channel] = {}
         self._bridges: dict[str, dict[str, None]] = {}
         self._twins: dict[str, str] = {}
+        self._moves: dict[str, tuple[str, str, str]] = {}
+        """Local pairs that are being optimised away, by their first half."""
+        self._calls: dict[str, str] = {}
+        """The bridges whose channels keep calls of their own, such as rooms, to the oldest of all these."""
+        self._standing: dict[str, str] = {}
+        """The linked id of each of the pool's agents who is logged in, to the call she was last in."""
 
     def add(self, channel: Channel) -> None:
         """Take in a new channel."""
@@ -90,25 +45,115 @@ class Channels:
 
     def remove(self, unique: str) -> list[str]:
         """Forget a channel that hung up."""
+        channel = self.by_id.get(unique)
+        if channel is not None and channel.standing:
+            self._standing.pop(channel.linked, None)
         touched = self.leave(unique)
         self.by_id.pop(unique, None)
+        self._moves.pop(unique, None)
         twin = self._twins.pop(unique, None)
         if twin is not None:
             self._twins.pop(twin, None)
         return touched
+
+    def stand(self, unique: str, *, standing: bool) -> list[str]:
+        """An agent of the pool logs in by this channel, or no longer is."""
+        channel = self.by_id.get(unique)
+        if channel is None:
+            return []
+        channel.standing = standing
+        if standing:
+            channel.incoming = False  # from here on it is the PBX that calls her
+            self._standing.setdefault(channel.linked, "")
+        else:
+            self._standing.pop(channel.linked, None)
+        return [unique]
+
+    # Calls ----------------------------------------------------------------------------------------
+
+    def relink(self, channel: Channel, linked: str) -> None:
+        """Let a channel belong to the call of this linked id, unless that can be no call's."""
+        if channel.ours or channel.standing or not self._is_alien(linked):
+            channel.linked = linked
+
+    def seen_in(self, channel: Channel, linked: str) -> None:
+        """An event tells a channel's linked id: it may be one of before a merger, and only ages else."""
+        if self._is_alien(channel.linked) or self._age(linked) < self._age(channel.linked):
+            self.relink(channel, linked)
+
+    def _age(self, linked: str) -> tuple[int, int]:
+        """What tells the older of two calls; an id that somebody chose does not say when it was made."""
+        born = birth(linked)
+        if born != (0, 0):
+            return born
+        first = self.by_id.get(linked)
+        return (int(first.created_at), 0) if first is not None else _NEVER
+
+    def _is_alien(self, linked: str) -> bool:
+        return linked in self._standing or linked.startswith(OURS)
+
+    def _key(self, channel: Channel) -> str:
+        """The call that a channel alone belongs to."""
+        linked = channel.linked
+        if not self._is_alien(linked):
+            return linked
+        if channel.incoming:
+            return channel.unique
+        return self._standing.get(linked) or channel.unique
+
+    def _call(self, channel: Channel, others: Iterable[str], bridge: str) -> str:
+        """The call of a channel in `bridge` and in a conversation with `others`: the oldest of theirs."""
+        found = {
+            self._key(other)
+            for other in map(self.by_id.__getitem__, others)
+            if not other.ours and not other.standing
+        }
+        if bridge in self._calls:
+            found.add(self._calls[bridge])
+        if not found:
+            return self._key(channel)
+        return found.pop() if len(found) == 1 else min(found, key=self._age)
+
+    # Bridges --------------------------------------------------------------------------------------
 
     def pair(self, one: str, two: str) -> list[str]:
         """Join the two halves of a Local channel."""
         self._twins[one], self._twins[two] = two, one
         return [*self._met(one), *self._met(two)]
 
-    def enter(self, unique: str, bridge: str) -> list[str]:
-        """Put a channel into a bridge."""
+    def twin(self, unique: str) -> str | None:
+        """The other half of a Local channel, once both are known."""
+        return self._twins.get(unique)
+
+    def enter(self, unique: str, bridge: str, *, merges: bool = True) -> list[str]:
+        """Put a channel into a bridge, and with `merges` into the call of those who are there for good."""
         channel = self.by_id[unique]
         touched = self.leave(unique) if channel.bridge not in (None, bridge) else []
         channel.bridge = bridge
-        self._bridges.setdefault(bridge, {})[unique] = None
+        channel.moving = channel.leaving = False
+        channel.kept_call = ""
+        members = self._bridges.setdefault(bridge, {})
+        members[unique] = None
+        if merges:
+            self._merge(members)
+        else:
+            self._calls[bridge] = self._call(channel, members, bridge)
         return [*touched, *self._met(unique)]
+
+    def _merge(self, members: Iterable[str]) -> None:
+        linked: str | None = None
+        differ = False
+        for channel in map(self.by_id.__getitem__, members):
+            if channel.ours or channel.standing or self._is_alien(channel.linked):
+                continue
+            if linked is None:
+                linked = channel.linked
+            elif channel.linked != linked:
+                differ = True
+                linked = min(linked, channel.linked, key=self._age)
+        if differ and linked is not None:
+            for unique in members:
+                self.relink(self.by_id[unique], linked)
 
     def leave(self, unique: str) -> list[str]:
         """Take a channel out of its bridge, if it is in one."""
@@ -120,7 +165,37 @@ class Channels:
         members.pop(unique, None)
         if not members:
             del self._bridges[channel.bridge]
+        channel.kept_call = self._calls.get(channel.bridge, "")
+        if not members:
+            self._calls.pop(channel.bridge, None)
         channel.bridge = None
+        channel.moving = channel.leaving = False
+        return touched
+
+    def begin_move(self, one: str, two: str, source: str) -> None:
+        """A Local pair is to stand aside for `source`: what these leave, they leave for another bridge."""
+        self._moves[one] = (one, two, source)
+        for unique in self._moves[one]:
+            channel = self.by_id.get(unique)
+            if channel is not None:
+                channel.moving, channel.leaving = True, False
+
+    def end_move(self, one: str) -> list[str]:
+        """It stands aside, or will not: who left and entered nothing is in no bridge."""
+        touched: list[str] = []
+        for unique in self._moves.pop(one, ()):
+            channel = self.by_id.get(unique)
+            if channel is not None:
+                if channel.leaving:
+                    touched += self.leave(unique)
+                channel.moving = False
+        return touched
+
+    def merge(self, source: str, target: str) -> list[str]:
+        """All in the one bridge are in the other from now on."""
+        touched: list[str] = []
+        for unique in list(self._bridges.get(source, ())):
+            touched += self.enter(unique, target)
         return touched
 
     def _met(self, unique: str) -> Iterable[str]:
@@ -132,6 +207,11 @@ class Channels:
                 party.bridged = True
         return around
 
+    def around(self, unique: str) -> Iterable[str]:
+        """The channels whose leg may differ when this one does: a half's are those it stands for."""
+        twin = self._twins.get(unique)
+        return (unique,) if twin is None else (unique, *self._around(unique), *self._around(twin))
+
     def _around(self, unique: str) -> Iterable[str]:
         channel = self.by_id.get(unique)
         if channel is None or channel.bridge is None:
@@ -142,7 +222,10 @@ class Channels:
         return self._reach(channel.bridge)[1]
 
     def _reach(self, bridge: str) -> tuple[str, list[str]]:
-        """The least id of the bridges joined to this one by Local pairs, and all channels in them."""
+        """The bridges joined to this one by Local pairs: the one that stands for all, and all channels there.
+
+        It is that of the party who was there first, so that it stays when a pair stands aside.
+        """
         seen = {bridge: None}
         channels: list[str] = []
         for found in _growing(seen):
@@ -151,7 +234,13 @@ class Channels:
                 twin = self.by_id.get(self._twins.get(unique, ""))
                 if twin is not None and twin.bridge is not None:
                     seen[twin.bridge] = None
-        return min(seen), channels
+        if len(seen) == 1:
+            return bridge, channels
+        parties = [channel for channel in map(self.by_id.__getitem__, channels) if channel.party]
+        first = min(
+            parties, key=lambda party: (party.ours or party.standing, birth(party.unique)), default=None
+        )
+        return (min(seen) if first is None or first.bridge is None else first.bridge), channels
 
     def conversation(self, channel: Channel) -> tuple[str | None, Iterable[str]]:
         """The conversation a channel is in, and the channels that are."""
@@ -161,18 +250,71 @@ class Channels:
             return channel.bridge, self._bridges[channel.bridge]
         return self._reach(channel.bridge)
 
+    # Local halves ---------------------------------------------------------------------------------
+
+    def party_behind(self, unique: str) -> str:
+        """The party on whose behalf a Local half acts; the channel itself if it is one, or none is known."""
+        channel = self.by_id.get(unique)
+        if channel is None or channel.party:
+            return unique
+        found = self._behind(unique)
+        if found is not None:
+            channel.stands_for = found
+        return channel.stands_for or unique
+
+    def _behind(self, unique: str) -> str | None:
+        """Follow the pairs from a Local half to the party at their end, if there is one now."""
+        found, seen = unique, {unique}
+        while True:
+            twin = self.by_id.get(self._twins.get(found, ""))
+            if twin is None:
+                return None
+            near = self._bridges.get(twin.bridge or "", {twin.for_whom: None})
+            ahead = [other for other in map(self.by_id.get, near) if other is not None and other is not twin]
+            party = next((other for other in ahead if other.party and not other.ours), None)
+            half = next((other for other in ahead if other.unique in self._twins), None)
+            if party is not None:
+                return party.unique
+            if half is None or half.unique in seen:
+                return None
+            found = half.unique
+            seen.add(found)
+
+    def _stand_in(self, channel: Channel) -> Channel:
+        """The Local half that waits, is parked or is in a room on behalf of a party; else she herself."""
+        acting, found, seen = channel, channel, {channel.unique}
+        while found.bridge is not None:
+            members = self._bridges[found.bridge]
+            others = [other for other in members if other != found.unique]
+            twin = self.by_id.get(self._twins.get(others[0], "")) if len(others) == 1 else None
+            if twin is None or twin.unique in seen:
+                break
+            found = twin
+            seen.add(found.unique)
+            if found.queue is not None or found.parked or found.conference:
+                acting = found
+        return acting
+
+    # Legs -----------------------------------------------------------------------------------------
+
     def leg(self, channel: Channel) -> Leg | None:
         """The leg a channel is, or none when it is none of a party's."""
         if not channel.party:
             return None
         conversation, others = self.conversation(channel)
-        call, supervision = channel.linked, None
-        if channel.ours:
-            parties = [self.by_id[other] for other in others]
-            with_her = next((other for other in parties if other.party and not other.ours), None)
-            if with_her is None:
+        supervision = None
+        if channel.ours or channel.standing:
+            parties = map(self.by_id.__getitem__, others)
+            if not any(other.party and not other.ours and other is not channel for other in parties):
                 return None
-            call, supervision = with_her.linked, session_of(channel.unique)
+            supervision = session_of(channel.unique) if channel.ours else None
+        if channel.bridge is not None and (self._twins or self._standing or self._calls or channel.ours):
+            call = self._call(channel, others, channel.bridge)
+            if channel.standing:
+                self._standing[channel.linked] = call
+        else:
+            call = channel.kept_call or self._key(channel)
+        acting = self._stand_in(channel) if self._twins else channel
         state = channel.state
         if channel.for_caller and not channel.bridged:
             conversation = None
@@ -194,11 +336,18 @@ class Channels:
             number=number,
             name=channel.person,
             dialled=channel.dialled,
-            queue=channel.queue,
-            position=channel.position,
-            queued_at=channel.queued_at,
+            queue=acting.queue or channel.queue,
+            position=acting.position if acting.queue is not None else channel.position,
+            queued_at=acting.queued_at if acting.queue is not None else channel.queued_at,
+            parked=acting.parked or channel.parked,
+            conference=acting.conference or channel.conference,
             supervision=supervision,
         )
+
+    def joins_call(self, channel: Channel, at: Instant) -> None:
+        """The pool's agent is given a caller: her part of that call begins now."""
+        if channel.standing and channel.bridge is None:
+            channel.created_at = channel.connected_at = at
 
     def far_end(self, unique: str, near: str) -> str | None:
         """The channel through which `near` is reached by the party `unique`: in her own bridge.

@@ -4,15 +4,19 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
+import msgspec
 import structlog
 
+from ctid.capture import Capture
 from ctid.clock import SystemClock
 from ctid.model.capabilities import Capability
-from ctid.model.commands import Command, EndSupervision, StartSupervision, SwitchSupervision, TakeOver
-from ctid.model.entities import Supervision
+from ctid.model.commands import (
+    AgentCommand,
+    Command,
+)
 from ctid.model.errors import (
     CtidError,
     LinkError,
@@ -20,18 +24,23 @@ from ctid.model.errors import (
     PbxRefused,
     PbxTimeout,
     PbxUnavailable,
-    SupervisionRefused,
 )
 from ctid.model.facts import Fact, LinkUp
-from ctid.model.ids import PbxId, SupervisionId
+from ctid.model.ids import PbxId
 from ctid.model.instant import Instant
-from ctid.ports import Clock
+from ctid.model.words import SnapshotReason
+from ctid.ports import CaptureOrder, Clock, MemberName, Recollection, Replayed
 from ctid.tasks import TaskOwner
-from ctid_asterisk import actions
+from ctid_asterisk import actions, versions
 from ctid_asterisk.actions import Action
-from ctid_asterisk.ari import Ari, AriError, AriLost
-from ctid_asterisk.normalize import Lists, Normalizer, UnreadableError
+from ctid_asterisk.agent_commands import AgentCommands
+from ctid_asterisk.normalize import REPORTS, VARIABLES, Normalizer, UnreadableError
+from ctid_asterisk.recall import read_counters, recall
+from ctid_asterisk.recording import Recording, Tap, record
+from ctid_asterisk.replaying import replay
 from ctid_asterisk.resync import Resync
+from ctid_asterisk.roster import EVENT as MEMBER_EVENT
+from ctid_asterisk.roster import Roster
 from ctid_asterisk.session import (
     FENCE_VARIABLE,
     AmiSession,
@@ -47,7 +56,8 @@ from ctid_asterisk.session import (
     Fact as WireEvent,
 )
 from ctid_asterisk.settings import Settings, read_settings
-from ctid_asterisk.supervise import Stage
+from ctid_asterisk.snapshots import Snapshots
+from ctid_asterisk.supervising import Supervising
 from ctid_asterisk.wire import EncodeError, Message
 
 log = structlog.get_logger(__name__)
@@ -59,24 +69,26 @@ RECEIVE_BUFFER = 4 * 1024 * 1024
 BATCHES = 200
 ARI_FIRST_S = 3.0
 """How long the first snapshot waits for ARI, so that it can hold the sessions found there."""
-ARI_AGAIN_S = 2.0
-ARI_REPLACED_S = 30.0
-"""After another program took the application's name."""
 UNREADABLE_S = 5.0
 """After an event that could not be read: a snapshot makes up for it, and not more often than this."""
-FENCE_S = 2.0
 RELOAD_S = 0.2
 """A reload of everything tells one event a module: the lists are taken after the last of a burst."""
 
 NOISE = frozenset(
     {
-        "VarSet", "Newexten", "RTCPSent", "RTCPReceived", "NewAccountCode", "DialState",
+        "VarSet", "Newexten", "NewAccountCode", "DialState", "ConfbridgeTalking", "Registry",
         "BridgeCreate", "BridgeDestroy", "HangupRequest", "SoftHangupRequest", "MusicOnHoldStart",
         "MusicOnHoldStop", "ExtensionStatus", "PresenceStatus", "Cdr", "CEL", "TestEvent", "DTMFBegin",
         "DTMFEnd", "ChallengeSent", "SuccessfulAuth", "ChannelTalkingStart", "ChannelTalkingStop",
     }
 )  # fmt: skip
-"""Events that nothing here reads, filtered where they are made."""
+"""Events that nothing here reads, filtered where they are made; of `VarSet` some variables pass."""
+
+
+def _excluded(settings: Settings) -> frozenset[str]:
+    if not settings.filter_at_source:
+        return frozenset()
+    return NOISE if settings.quality else NOISE | REPORTS
 
 
 class AsteriskDriver:
@@ -91,30 +103,75 @@ class AsteriskDriver:
 
     async def connect(self) -> "AsteriskConnection":
         """Make a connection; see `ctid.ports.Driver`."""
-        connection = AsteriskConnection(self.pbx, self._settings, self._clock)
-        try:
-            await connection.open()
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
+        return await _opened(AsteriskConnection(self.pbx, self._settings, self._clock))
+
+    async def record(self, order: CaptureOrder) -> Recording:
+        """Record what the PBX sends; see `ctid.ports.RecordingDriver`."""
+        return await record(self.pbx, order, self._clock, self._connect_tapped)
+
+    async def _connect_tapped(self, tap: Tap) -> "AsteriskConnection":
+        # Without ARI: its application has one owner, which is the daemon.
+        settings = msgspec.structs.replace(self._settings, ari=None)
+        return await _opened(AsteriskConnection(self.pbx, settings, self._clock, tap))
+
+    @staticmethod
+    def replay(capture: Capture) -> Iterator[Replayed]:
+        """Read a capture; see `ctid.ports.ReplayingFactory`."""
+        return replay(capture)
+
+
+async def _opened(connection: "AsteriskConnection") -> "AsteriskConnection":
+    try:
+        await connection.open()
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
 
 
 class AsteriskConnection:
     """One connection; see `ctid.ports.Connection`."""
 
-    def __init__(self, pbx: PbxId, settings: Settings, clock: Clock) -> None:
+    def __init__(self, pbx: PbxId, settings: Settings, clock: Clock, tap: Tap | None = None) -> None:
         self.pbx = pbx
+        self._tap = tap
         self._settings = settings
         self._clock = clock
         self._tasks = TaskOwner(self._fail)
-        self._normalizer = Normalizer(pbx)
-        self._resync = Resync(self._normalizer, self._supervisions)
+        self._normalizer = Normalizer(
+            pbx, quality=settings.quality, takeover_context=settings.takeover_context
+        )
+        self._supervising = Supervising(
+            pbx,
+            settings,
+            clock,
+            self._tasks,
+            act=self._act,
+            channels=lambda: self._normalizer.channels,
+            tell=self._tell,
+            is_told=lambda: self._early is None,
+            want_snapshot=lambda: self._resync_in(0.0, SnapshotReason.CONNECTED),
+            on_failure=self._fail,
+        )
+        self._resync = Resync(self._normalizer, self._supervising.sessions)
+        self._roster = Roster()
+        self._snapshots = Snapshots(
+            pbx,
+            self._resync,
+            self._roster,
+            act=self._act,
+            set_fence=self._set_fence,
+            tell=self._batches_put,
+            now=self._now,
+            unreadable=self._make_up_for,
+            on_failure=self._fail,
+        )
+        self._agents = AgentCommands(self._act, self._roster)
         self._session = AmiSession(
             Credentials(username=settings.username, secret=settings.secret, plain=settings.tls),
-            excluded=NOISE if settings.filter_at_source else frozenset(),
+            excluded=_excluded(settings),
             wanted=self._normalizer.wanted | {"VarSet", "Reload", "Shutdown", "FullyBooted"},
-            variables=frozenset({FENCE_VARIABLE}),
+            variables=VARIABLES | {FENCE_VARIABLE},
         )
         self._writer: asyncio.StreamWriter | None = None
         self._answers: dict[str, asyncio.Future[Reply]] = {}
@@ -122,22 +179,19 @@ class AsteriskConnection:
         self._batches: asyncio.Queue[Sequence[Fact] | BaseException] = asyncio.Queue(BATCHES)
         self._lost: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._stage: Stage | None = None
-        self._last_stage: Stage | None = None
         self._early: list[Fact] | None = []
         """Facts of sessions from before the first snapshot, to be told after it."""
-        self._fences = 0
-        self._caught_up = asyncio.Event()
-        self._resyncing = asyncio.Lock()
-        self._resync_due = False
+        self._due: set[SnapshotReason] = set()
         self._unreadable: set[str] = set()
         self._closed = False
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What can be asked of it now."""
-        able = self._stage is not None
-        return frozenset({Capability.SUPERVISE, Capability.TAKE_OVER}) if able else frozenset()
+        able = {Capability.AGENT_COMMANDS}
+        if self._supervising.ready:
+            able |= {Capability.SUPERVISE, Capability.TAKE_OVER}
+        return frozenset(able)
 
     # Life -----------------------------------------------------------------------------------------
 
@@ -166,17 +220,23 @@ class AsteriskConnection:
             filtered=ready.filtered,
             note=ready.filter_note,
         )
+        self._supervising.version = ready.asterisk_version
+        for warning in versions.warnings(ready.asterisk_version):
+            log.warning(warning, pbx=self.pbx)
         up = LinkUp(pbx=self.pbx, at=self._now(), driver="asterisk", version=ready.asterisk_version)
         self._batches.put_nowait([up])
         if self._settings.ari is not None:
             found = asyncio.Event()
-            self._tasks.spawn(f"{self.pbx}/ari", self._keep_ari(found))
+            self._tasks.spawn(f"{self.pbx}/ari", self._supervising.keep(found))
             try:
                 async with asyncio.timeout(ARI_FIRST_S):
                     await found.wait()
             except TimeoutError:
                 log.warning("ari is not there yet: the floor is seen, nobody can be supervised", pbx=self.pbx)
-        await self.resync()
+        await self._snapshots.take(SnapshotReason.CONNECTED)
+        early, self._early = self._early, None
+        if early:
+            await self._batches.put(early)
 
     def _tls(self) -> ssl.SSLContext | None:
         if not self._settings.tls:
@@ -189,6 +249,7 @@ class AsteriskConnection:
         self._lose(LinkError("closed"))
         if self._timer is not None:
             self._timer.cancel()
+        await self._snapshots.close()
         await self._tasks.close()
         if self._writer is not None:
             self._writer.close()
@@ -233,6 +294,8 @@ class AsteriskConnection:
             except OSError as error:
                 self._lose(LinkError(f"AMI: {error}"))
                 return
+            if self._tap is not None:
+                self._tap.received(data)
             outs = (
                 self._session.receive(data, time.monotonic()) if data else self._session.eof(time.monotonic())
             )
@@ -247,10 +310,10 @@ class AsteriskConnection:
             match out:
                 case WireEvent():
                     facts += self._receive(out.message)
-                    if not self._resync.pending:
-                        self._caught_up.set()
+                    self._snapshots.heard()
                     if out.message.name == "Reload" and self._session.ready:
-                        self._resync_in(RELOAD_S)
+                        self._resync.reloaded()
+                        self._resync_in(RELOAD_S, SnapshotReason.RELOADED)
                 case Send():
                     self._write(out.data)
                 case Reply():
@@ -273,6 +336,8 @@ class AsteriskConnection:
         return facts
 
     def _receive(self, message: Message) -> list[Fact]:
+        if message.name.startswith(MEMBER_EVENT):
+            self._roster.read(message)
         try:
             return self._resync.receive(message, self._now())
         except UnreadableError as error:
@@ -285,10 +350,12 @@ class AsteriskConnection:
             log.warning(
                 "an event could not be read; a snapshot makes up for it", pbx=self.pbx, what=str(unreadable)
             )
-        self._resync_in(UNREADABLE_S)
+        self._resync_in(UNREADABLE_S, SnapshotReason.UNREADABLE)
 
     def _write(self, data: bytes) -> None:
         if self._writer is not None and not self._writer.is_closing():
+            if self._tap is not None:
+                self._tap.sent(data)
             self._writer.write(data)
 
     def _arm(self) -> None:
@@ -329,116 +396,48 @@ class AsteriskConnection:
 
     # The snapshot ---------------------------------------------------------------------------------
 
-    async def resync(self) -> None:
-        """Take a new snapshot; it comes out of `facts`. Raises LinkError: the PBX does not give it."""
-        async with self._resyncing:
-            self._resync.begin()
-            try:
-                channels, queues, devices, holds = await asyncio.gather(
-                    self._act(actions.core_show_channels),
-                    self._act(actions.queue_status),
-                    self._act(actions.device_state_list),
-                    self._act(lambda: actions.status(variables=["CHANNEL(onhold)"])),
-                )
-            except (PbxUnavailable, PbxTimeout) as error:
-                raise LinkError(f"no snapshot: {error.detail}") from error
-            for name, reply in (("channels", channels), ("queues", queues), ("devices", devices)):
-                if not reply.ok:
-                    raise LinkError(f"the PBX refuses to list its {name}: {reply.text}")
-            lists = Lists(channels.items, queues.items, devices.items, holds.items)
-            try:
-                unreadable = self._resync.load(lists, self._now())
-            except UnreadableError as error:
-                raise LinkError(f"no snapshot: {error}") from error
-            for event in unreadable:
-                self._make_up_for(event)
-            self._fences += 1
-            fence = f"{self._now():.0f}-{self._fences}"
-            self._resync.expect(fence)
-            self._caught_up.clear()
-            _, outs = self._session.send_fence(fence, time.monotonic())
-            self._obey(outs)
-            try:
-                async with asyncio.timeout(FENCE_S):
-                    await self._caught_up.wait()
-            except TimeoutError:
-                log.warning("no fence came back: does the AMI user read `dialplan`?", pbx=self.pbx)
-                await self._batches.put(self._resync.finish(self._now()))
-            early, self._early = self._early, None
-            if early:
-                await self._batches.put(early)
+    async def resync(self, reason: SnapshotReason) -> None:
+        """Take a new snapshot; see `ctid.ports.Connection`."""
+        await self._snapshots.take(reason)
 
-    def _resync_in(self, seconds: float) -> None:
+    def _set_fence(self, token: str) -> None:
+        if self._lost is not None:
+            raise LinkError(f"no snapshot: the link was lost ({self._lost})")
+        _, outs = self._session.send_fence(token, time.monotonic())
+        self._obey(outs)
+
+    async def _batches_put(self, facts: Sequence[Fact]) -> None:
+        await self._batches.put(facts)
+
+    def _resync_in(self, seconds: float, reason: SnapshotReason) -> None:
         """Something may have changed without an event of its own: take a snapshot soon, and once."""
-        if not self._resync_due:
-            self._resync_due = True
-            self._tasks.spawn(f"{self.pbx}/resync", self._resync_later(seconds))
+        if reason not in self._due:
+            self._due.add(reason)
+            self._tasks.spawn(f"{self.pbx}/resync", self._resync_later(seconds, reason))
 
-    async def _resync_later(self, seconds: float) -> None:
+    async def _resync_later(self, seconds: float, reason: SnapshotReason) -> None:
         await asyncio.sleep(seconds)
-        self._resync_due = False
+        self._due.discard(reason)
         try:
-            await self.resync()
+            await self.resync(reason)
         except LinkError as error:
             self._lose(error)
+        except CtidError as error:
+            log.warning("no snapshot", pbx=self.pbx, wanted_for=reason, reason=error.detail)
 
-    def _supervisions(self) -> Sequence[Supervision] | None:
-        """The sessions that are known; while ARI is away, those of before, which go on without us.
-
-        None: ARI has not answered yet, and there may be some.
-        """
-        if self._settings.ari is None:
-            return ()
-        return self._last_stage.supervisions() if self._last_stage is not None else None
-
-    # Supervision ----------------------------------------------------------------------------------
-
-    async def _keep_ari(self, found: asyncio.Event) -> None:
-        """Keep ARI connected for as long as AMI is; log both edges once."""
-        settings = self._settings.ari
-        assert settings is not None, "only started with ARI configured"  # noqa: S101 - a mistake of ours
-        told = ""
-        while True:
-            ari = Ari(settings.url, settings.username, settings.password, settings.app)
-            stage = Stage(
-                ari,
-                self._clock,
-                self._tell,
-                self._blind_transfer,
-                self._set_variable,
-                self._hang_up,
-                self._fail,
-            )
-            try:
-                await ari.open()
-                events = self._tasks.spawn(f"{self.pbx}/ari/events", self._follow(stage))
-                await stage.recover(self._supervisions() or ())
-                late = self._last_stage is None and self._early is None
-                self._stage = self._last_stage = stage
-                if late:
-                    self._resync_in(0.0)  # the first snapshot could not tell which sessions there are
-                log.info("ari link up", pbx=self.pbx)
-                told = ""
-                found.set()
-                await asyncio.wait([events])
-                reason = "the event socket ended"
-            except (AriError, AriLost) as error:
-                reason = str(error)
-            finally:
-                self._stage = None
-                await stage.close()
-                await ari.close()
-            if reason != told:
-                log.warning("ari link down: nobody can be supervised", pbx=self.pbx, reason=reason)
-                told = reason
-            found.set()  # the floor need not wait for it any longer
-            await asyncio.sleep(ARI_REPLACED_S if stage.replaced else ARI_AGAIN_S)
-
-    async def _follow(self, stage: Stage) -> None:
-        try:
-            await stage.run()
-        except AriLost as error:
-            log.info("ari events end", pbx=self.pbx, reason=str(error))
+    async def recall(self, since: Instant, remembered: Sequence[MemberName] = ()) -> Recollection:
+        """Read from the queue log what was not seen; see `ctid.ports.Connection`."""
+        queues = await self._act(actions.queue_status)
+        live = self._normalizer
+        return await recall(
+            self.pbx,
+            self._settings,
+            since,
+            members=dict(live.members.by_key),
+            channels={unique: channel.name for unique, channel in live.channels.by_id.items()},
+            remembered=remembered,
+            counters=read_counters(queues.items, self._now()) if queues.ok else None,
+        )
 
     def _tell(self, fact: Fact) -> None:
         """Hand on a fact of a session; it goes with what the wire tells."""
@@ -447,62 +446,12 @@ class AsteriskConnection:
             return
         self._tasks.spawn(f"{self.pbx}/tell", self._batches.put([fact]))
 
-    async def _blind_transfer(self, channel: str, session: SupervisionId) -> None:
-        # Asterisk accepts a transfer to a context that does not exist, and then drops the customer.
-        known = await self._act(lambda: actions.show_dialplan(self._settings.takeover_context))
-        if not known.ok or not known.items:
-            raise PbxRefused(
-                f"the PBX has no dialplan context {self._settings.takeover_context!r}: include ctid's "
-                "extensions.ctid.conf in extensions.conf, and reload the dialplan"
-            )
-        context = self._settings.takeover_context
-        reply = await self._act(
-            lambda: actions.blind_transfer(self._name(channel), exten=session, context=context)
-        )
-        if not reply.ok:
-            raise PbxRefused(f"the PBX refused to move the customer: {reply.text}")
-
-    async def _set_variable(self, channel: str, name: str, value: str) -> None:
-        reply = await self._act(lambda: actions.setvar(name, value, channel=self._name(channel)))
-        if not reply.ok:
-            raise SupervisionRefused("call_ended", f"the customer is no longer there: {reply.text}")
-
-    async def _hang_up(self, channel: str) -> None:
-        """Hang up a channel of ours, or one that is gone already."""
-        reply = await self._act(lambda: actions.hangup(self._name(channel)))
-        if not reply.ok and reply.text != "No such channel":
-            raise PbxRefused(f"the PBX refused to hang up {channel}: {reply.text}")
-
-    def _name(self, unique: str) -> str:
-        """A channel's full name: its unique id may have been chosen by somebody, and look like anything."""
-        channel = self._normalizer.channels.by_id.get(unique)
-        return channel.name if channel is not None else unique
-
     async def execute(self, command: Command) -> None:
         """Carry out a command; see `ctid.ports.Connection`."""
-        stage = self._stage
-        if stage is None:
-            raise PbxUnavailable(
-                "supervision needs Asterisk's ARI, which is not connected: see [pbx.ari] in ctid.toml"
-            )
-        match command:
-            case StartSupervision():
-                await stage.start(command)
-            case SwitchSupervision():
-                await stage.switch(command)
-            case TakeOver():
-                channels = self._normalizer.channels
-                near = channels.far_end(command.customer, command.agent)
-                agent = channels.by_id.get(command.agent)
-                customer = channels.by_id.get(command.customer)
-                if near is None or agent is None or customer is None:
-                    raise SupervisionRefused("call_ended", "agent and customer no longer talk")
-                back = agent.name.rpartition("-")[0]
-                await stage.take_over(command, near, back, customer.queue or "")
-            case EndSupervision():
-                await stage.end(command)
-            case _:
-                assert_never(command)
+        if isinstance(command, AgentCommand):
+            await self._agents.execute(command)
+        else:
+            await self._supervising.execute(command)
 
 
 def _unanswered(failed: Failed) -> CtidError:

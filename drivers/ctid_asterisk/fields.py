@@ -12,6 +12,9 @@ OURS = "ctid-"
 LEG_STATES = {"6": LegState.CONNECTED, "5": LegState.ALERTING}
 """ChannelState to a leg's state; the others are before both (Asterisk, enum ast_channel_state)."""
 
+AGENT_POOL = "Agent:"
+"""Begins the state interface of an agent of the pool (Asterisk, app_agent_pool.c)."""
+
 MEMBER_STATES = {
     "1": DeviceState.IDLE,
     "2": DeviceState.IN_USE,
@@ -94,15 +97,20 @@ def device_of_channel(channel: str) -> DeviceId | None:
 def device_of_interface(interface: str) -> DeviceId | None:
     """The device behind a member's interface, its state interface, or a device state's name.
 
-    A hint names the extension, and a Local channel the one it dials: both are taken for the device of
-    that name, as FreePBX names them.
+    A hint names the extension, a Local channel the one it dials, and `Agent:` an agent of the pool: all are
+    taken for the device of that name, as FreePBX names them.
     """
-    if interface.startswith("hint:"):
-        return _device("PJSIP", interface[5:].partition("@")[0])
+    if interface.startswith(("hint:", AGENT_POOL)):
+        return _device("PJSIP", interface.partition(":")[2].partition("@")[0])
     tech, _, rest = interface.partition("/")
     if tech == "Local":
         return _device("PJSIP", rest.partition("@")[0])
     return _device(tech, rest) if tech in _PHONES else None
+
+
+def device_of_endpoint(name: str) -> DeviceId:
+    """The device of a PJSIP endpoint."""
+    return _device("PJSIP", name)
 
 
 @lru_cache(maxsize=4096)

@@ -9,8 +9,9 @@ import re
 from ctid_asterisk.actions import Action, add_filter
 from ctid_asterisk.wire import ArgumentError
 
-# The variables that stay when VarSet is excluded: the fence, and what ctid sets on its own legs.
-KEPT_VARIABLES = "CTID"
+# The variables that stay when VarSet is excluded, by how they begin: the fence and what ctid sets on its own
+# legs, and why a caller left a queue.
+KEPT_VARIABLES = ("CTID", "QUEUESTATUS")
 
 _EVENT_NAME = re.compile(r"[A-Za-z0-9]{1,60}")
 _VERSION = re.compile(r"(?:certified[/-])?([0-9]+)\.([0-9]+)")
@@ -28,7 +29,7 @@ def knows_advanced(asterisk_version: str) -> bool:
 
 
 def exclude(names: frozenset[str], *, advanced: bool) -> list[Action]:
-    """Build the actions that exclude these events; of `VarSet`, variables that begin with CTID still come.
+    """Build the actions that exclude these events; of `VarSet`, `KEPT_VARIABLES` still come.
 
     Advanced filters compare a hash of the name, legacy ones run a regular expression on every event.
 
@@ -45,7 +46,7 @@ def exclude(names: frozenset[str], *, advanced: bool) -> list[Action]:
 def _advanced(name: str) -> Action:
     criteria = f"action(exclude),name({name})"
     if name == "VarSet":
-        return add_filter(f"{criteria},header(Variable),method(regex)", f"^{_not_beginning(KEPT_VARIABLES)}")
+        return add_filter(f"{criteria},header(Variable),method(regex)", f"^{_not_beginning(*KEPT_VARIABLES)}")
     return add_filter(criteria, "")
 
 
@@ -53,11 +54,16 @@ def _legacy(name: str) -> Action:
     # A control character is the CR or LF of a line's end, which the expression itself cannot hold.
     expression = f"!^Event: {name}[[:cntrl:]]"
     if name == "VarSet":
-        expression += f".*[[:cntrl:]]Variable: {_not_beginning(KEPT_VARIABLES)}"
+        expression += f".*[[:cntrl:]]Variable: {_not_beginning(*KEPT_VARIABLES)}"
     return add_filter("", expression)
 
 
-def _not_beginning(word: str) -> str:
-    """Build a POSIX expression for text that does not begin with `word`; it has no negation of its own."""
-    parts = [f"{word[:at]}[^{letter}]" for at, letter in enumerate(word)]
+def _not_beginning(*words: str) -> str:
+    """Build a POSIX expression for text that begins with none of `words`; it has no negation of its own."""
+    beginnings = {word[:at] for word in words for at in range(len(word))} - {*words}
+    following = {
+        begin: sorted({word[len(begin)] for word in words if word.startswith(begin) and word != begin})
+        for begin in sorted(beginnings)
+    }
+    parts = [f"{begin}[^{''.join(letters)}]" for begin, letters in following.items()]
     return f"({'|'.join(parts)})"

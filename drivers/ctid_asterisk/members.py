@@ -1,12 +1,14 @@
 """Queue members as the wire tells them, and whom each is being offered and serves. Pure."""
 
+from collections.abc import Container
+
 from msgspec.structs import replace
 
 from ctid.model.facts import Member
 from ctid.model.ids import DeviceId, LegId, QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.model.words import DeviceState
-from ctid_asterisk.fields import MEMBER_STATES, agent_of_interface, device_of_interface, printable
+from ctid_asterisk.fields import AGENT_POOL, MEMBER_STATES, agent_of_interface, device_of_interface, printable
 
 Key = tuple[str, str]
 """Queue and interface, in Asterisk's own words."""
@@ -24,6 +26,14 @@ class Members:
         """The channel dialled by a queue, to the member it is dialled for and the caller it is for."""
         self.serves: dict[str, Engagement] = {}
         """The channel a queue connected, to the member and the caller; a member may have several."""
+        self.pool: dict[str, DeviceId] = {}
+        """The agents of the pool who are logged in, by their state interface, to the phone they use."""
+        self._states: dict[Key, str] = {}
+        """The state interface of each member."""
+        self._last: dict[Key, LegId] = {}
+        """The caller whom each member was last connected with."""
+        self._picked_up: set[str] = set()
+        """Channels that a queue dialled, and whose ringing somebody else has taken."""
 
     def read(self, fields: dict[str, str]) -> tuple[Key, Member]:
         """Read a member's block, of an event or of a list's item.
@@ -38,11 +48,14 @@ class Members:
         if old is not None and old.last_call_at is not None:
             last_call = max(last_call or old.last_call_at, old.last_call_at)
         paused = fields.get("paused", "0") == "1"
+        state_interface = fields.get("stateinterface") or interface
+        self._states[key] = state_interface
+        since = _instant(fields.get("logintime", "0"))
         member = Member(
             queue=QueueId(safe_id(key[0])),
             agent=agent_of_interface(interface),
             name=printable(fields.get("membername") or fields.get("name", "")),
-            device=device_of_interface(fields.get("stateinterface") or interface),
+            device=self.pool.get(state_interface) or device_of_interface(state_interface),
             device_state=MEMBER_STATES.get(fields.get("status", "0"), DeviceState.UNKNOWN),
             paused=paused,
             reason=printable(fields.get("pausedreason", "")) if paused else "",
@@ -52,6 +65,8 @@ class Members:
             penalty=int(fields.get("penalty", "0") or 0),
             calls_taken=int(fields.get("callstaken", "0") or 0),
             last_call_at=last_call,
+            paused_at=_instant(fields.get("lastpause", "0")) if paused else None,
+            logged_in_at=since if since is not None or old is None else old.logged_in_at,
             wrapup_s=float(fields.get("wrapuptime", "0") or 0),
         )
         return key, member
@@ -70,18 +85,78 @@ class Members:
         return key
 
     def connect(self, key: Key, caller: str, dialled: str) -> Key:
-        """The queue connected `caller` with the member."""
+        """The queue connected `caller` with the member, or with whom picked it up in her stead."""
         self.offers.pop(dialled, None)
-        self.serves[dialled] = (key, LegId(caller))
+        self._last[key] = LegId(caller)
+        if dialled not in self._picked_up:
+            self.serves[dialled] = (key, LegId(caller))
         self._refresh(key, in_call=True)
         return key
 
-    def swap(self, old: str, new: str) -> None:
-        """`new` took the place of `old` in its bridge: an optimised Local pair stands aside for the phone."""
+    def last_caller(self, key: Key) -> LegId | None:
+        """The caller whom the member was last connected with."""
+        return self._last.get(key)
+
+    def pick_up(self, device: DeviceId | None, target: str, by: str, call: Container[str]) -> list[Key]:
+        """Somebody answers in her own channel `by` what rings at `target`, which is of `device`.
+
+        `call` are the callers who may be meant. The queue goes on to believe that its member takes the call;
+        returns the members to whom it rings no longer.
+        """
+        taken = [
+            dialled
+            for dialled, (key, caller) in self.offers.items()
+            if dialled == target or (caller in call and self._device(key) == device)
+        ]
+        self._picked_up |= {*taken, by}
+        return [key for key in [self.offer_over(dialled) for dialled in taken] if key is not None]
+
+    def forget(self, channel: str) -> None:
+        """A channel is gone: whether it was picked up matters no longer."""
+        self._picked_up.discard(channel)
+
+    def swap(self, old: str, new: str, device: DeviceId | None) -> None:
+        """`new`, of `device`, took the place of the Local half `old` in its bridge.
+
+        An optimised pair stands aside for the member's phone, or for another half before it; with anybody
+        else in its place she is no longer with the caller, which ends when the half does.
+        """
         for table in (self.offers, self.serves):
-            engagement = table.pop(old, None)
-            if engagement is not None:
-                table[new] = engagement
+            key, _ = table.get(old, _NOBODY)
+            if key is not None and device in (None, self._device(key)):
+                table[new] = table.pop(old)
+
+    def becomes(self, old: str, new: str) -> list[Key]:
+        """Another caller has taken the place of `old`: a transfer into a queue that was consulted first."""
+        touched = []
+        for table in (self.offers, self.serves):
+            for dialled in _of(table, old):
+                key, _ = table[dialled]
+                table[dialled] = (key, LegId(new))
+                touched.append(key)
+        for key in touched:
+            self._refresh(key)
+        return touched
+
+    def log_in(self, agent: str, device: DeviceId | None) -> list[Key]:
+        """An agent of the pool uses this phone from now on, or (none) is logged off; returns her members."""
+        state_interface = f"{AGENT_POOL}{agent}"
+        if device is not None:
+            self.pool[state_interface] = device
+        else:
+            self.pool.pop(state_interface, None)
+        usual = device_of_interface(state_interface)
+        touched = [
+            key for key, name in self._states.items() if name == state_interface and key in self.by_key
+        ]
+        for key in touched:
+            self.by_key[key] = replace(self.by_key[key], device=device or usual)
+        return touched
+
+    def remove(self, key: Key) -> None:
+        """The member left the queue; what she is in goes on."""
+        self.by_key.pop(key, None)
+        self._states.pop(key, None)
 
     def serve_over(self, dialled: str, at: Instant) -> Key | None:
         """The member is done with the caller; returns who it was, once."""

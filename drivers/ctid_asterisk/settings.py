@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from ctid.ports import SettingsError
 
+QUEUE_LOG = "/var/log/asterisk/queue_log"
+"""Where Asterisk has its queue log unless it was built or configured otherwise."""
+
 
 class AriSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The REST interface, by which a supervisor is put into a call."""
@@ -30,7 +33,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_ca: str = ""
     """A file of certificates to trust; the system's when empty."""
     filter_at_source: bool = True
+    quality: bool = True
+    """Whether the reports of how audio travels (RTCP) are read: two a leg every five seconds."""
     takeover_context: str = "ctid-takeover"
+    queue_log: str = QUEUE_LOG
+    """The queue log's file, empty for none. The default is only read where Asterisk is on this machine."""
+    allow_known_bad: bool = False
+    """Whether modes of supervision are allowed that this version of Asterisk is known to do harm in."""
     ari: AriSettings | None = None
     """Without it the floor is seen and nobody can be supervised."""
 

@@ -24,7 +24,8 @@ from ctid.model.ids import PbxId
 from ctid.model.instant import Instant
 from ctid.state.changes import Occurrence, Update
 from ctid.state.store import Store
-from ctid_asterisk.normalize import Lists, Normalizer
+from ctid_asterisk.lists import Lists
+from ctid_asterisk.normalize import VARIABLES, Normalizer
 from ctid_asterisk.resync import Resync
 from ctid_asterisk.session import FENCE_VARIABLE, AmiSession, Credentials
 from ctid_asterisk.session import Fact as WireEvent
@@ -51,7 +52,7 @@ class Ctid:
         self._session = AmiSession(
             Credentials("ctid", "secret", plain=True),
             wanted=self.wanted,
-            variables=frozenset({FENCE_VARIABLE}),
+            variables=VARIABLES | {FENCE_VARIABLE},
         )
         self._session.start(0.0)
         for answer in (

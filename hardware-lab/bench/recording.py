@@ -1,5 +1,6 @@
 """A recorded AMI wire as something to repeat: each time new calls, later by a fixed time. Pure."""
 
+import itertools
 import lzma
 import re
 from collections.abc import Collection
@@ -8,6 +9,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from ctid.capture import Capture
+from ctid_asterisk.actions import FENCE_VARIABLE
 from lab.config import CHECKOUT
 
 SHIPPED = CHECKOUT / "tests" / "replay" / "five-queue-calls.txt.xz"
@@ -17,6 +20,8 @@ SPACING_S = 1000
 """Between one repetition and the next; longer than any recording."""
 SERIALS = 10_000
 """Names of channels bear a serial number; so much higher is that of the next repetition."""
+
+FENCE = FENCE_VARIABLE.encode()
 
 _EPOCH = re.compile(rb"\b(1[0-9]{9})\b")
 """Unique ids, time stamps and the members' last calls begin with the second since 1970."""
@@ -77,9 +82,17 @@ def name_of(block: bytes) -> bytes:
 
 
 def load(path: Path = SHIPPED) -> Recording:
-    """Read a recording: a wire as it was received, plain or as `.xz`."""
-    data = path.read_bytes()
-    return recording_of(lzma.decompress(data) if path.suffix == ".xz" else data)
+    """Read a recording: a wire as it was received, as `.txt.xz`, or the calls of a capture.
+
+    The calls of a capture are the longest stretch of it between two snapshots.
+    """
+    if path.name.endswith(".txt.xz"):
+        return recording_of(lzma.decompress(path.read_bytes()))
+    greeting, *blocks = [record.message for record in Capture(path).records() if record.message is not None]
+    fences = [index for index, block in enumerate(blocks) if _field(block, b"Variable") == FENCE]
+    stretches = (blocks[start + 1 : end] for start, end in itertools.pairwise(fences))
+    kept = [block for block in max(stretches, key=len) if name_of(block) and b"\nActionID:" not in block]
+    return Recording(greeting + b"\r\n", tuple(kept))
 
 
 def recording_of(wire: bytes) -> Recording:

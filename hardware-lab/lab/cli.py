@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
     starting.add_argument(
         "--persist", action="store_true", help="the broker keeps retained messages over its restart"
     )
+    starting.add_argument(
+        "--scenarios", action="store_true", help="also the queues of the scenarios: 7003 to 7009"
+    )
     starting.add_argument("--suite", help="the distribution suite of the root (default: what apt suggests)")
     starting.add_argument("--free-ports", action="store_true", help="take free ports, not those of the table")
     commands.add_parser("down", help="end the default rig, and a demo in it")
@@ -93,7 +96,10 @@ def main(arguments: list[str] | None = None) -> int:
         match given.command:
             case "up":
                 options = RigOptions(
-                    direct_media=given.direct_media, persist=given.persist, suite=given.suite
+                    direct_media=given.direct_media,
+                    persist=given.persist,
+                    scenarios=given.scenarios,
+                    suite=given.suite,
                 )
                 home.up(folder, free_ports() if given.free_ports else Ports(), options)
             case "down":

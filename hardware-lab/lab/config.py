@@ -27,10 +27,12 @@ class RigOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `direct_media` lets phones exchange RTP directly; `persist` lets the broker keep retained messages over
     its restart; `suite` is the distribution suite of the root (None: what the machine's apt suggests).
+    `scenarios` adds the queues of `roster.EXTRA_QUEUES`, and qualifies the phone `roster.QUALIFIED`.
     """
 
     direct_media: bool = False
     persist: bool = False
+    scenarios: bool = False
     suite: str | None = None
 
 
@@ -100,7 +102,8 @@ def fill(template: str, values: dict[str, str]) -> str:
     return re.sub(r"@\{(\w+)\}", lambda match: values[match[1]], template)
 
 
-def _phone(number: str, name: str, context: str) -> str:
+def _phone(number: str, name: str, context: str, *, qualified: bool = False) -> str:
+    qualify = (f"qualify_frequency = {roster.QUALIFY_SECONDS}", "qualify_timeout = 1.0") if qualified else ()
     return "\n".join(
         [
             f"[{number}](phone)",
@@ -112,16 +115,36 @@ def _phone(number: str, name: str, context: str) -> str:
             f"username = {number}",
             f"password = {roster.password(number)}",
             f"[{number}](phone-aor)",
+            *qualify,
             "",
         ]
     )
 
 
-def _phones() -> str:
-    agents = [_phone(agent.number, agent.name, "from-internal") for agent in roster.AGENTS]
+def _phones(qualified: str | None) -> str:
+    agents = [
+        _phone(agent.number, agent.name, "from-internal", qualified=agent.number == qualified)
+        for agent in roster.AGENTS
+    ]
     supervisors = [_phone(number, f"Supervisor {number}", "from-internal") for number in roster.SUPERVISORS]
     customers = [_phone(number, f"Customer {number}", "from-customers") for number in roster.CUSTOMERS]
     return "\n".join(agents + supervisors + customers)
+
+
+def _extra_queues() -> str:
+    names = {agent.number: agent.name for agent in roster.AGENTS}
+    lines = []
+    for queue in roster.EXTRA_QUEUES:
+        lines += [f"[{queue.name}](lab)", f"strategy = {queue.strategy}", *queue.settings]
+        for number, form in queue.members:
+            interface, _, state = form.format(number=number).partition(",")
+            lines.append(f"member => {interface},0,{names[number]}" + (f",{state}" if state else ""))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _pooled() -> str:
+    return "\n".join(f"[{agent.number}](pooled)\nfullname = {agent.name}\n" for agent in roster.AGENTS)
 
 
 def _queues() -> str:
@@ -178,8 +201,9 @@ def render(root: Root, paths: RigPaths, ports: Ports, options: RigOptions) -> di
         "user": getpass.getuser(),
         "default_customer": roster.DEFAULT_CUSTOMER,
         "shipped": str(SHIPPED),
-        "phones": _phones(),
-        "queues": _queues(),
+        "phones": _phones(roster.QUALIFIED if options.scenarios else None),
+        "queues": _queues() + (_extra_queues() if options.scenarios else ""),
+        "pooled": _pooled(),
         "hints": _hints(),
         "interfaces": _interfaces(),
     }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab.config import CHECKOUT
+from lab.cutter import Cutter
 from lab.rig import Rig, Service
 from lab.roster import SUPERVISORS
 
@@ -39,6 +40,7 @@ driver = "asterisk"
 port = {ami}
 username = "ctid"
 secret = "ctid-lab"
+queue_log = "{queue_log}"
 
 [pbx.ari]
 url = "http://127.0.0.1:{ari}"
@@ -94,17 +96,26 @@ def write_env(rig: Rig) -> Path:
 
 
 def write_configuration(
-    rig: Rig, *, ring_s: float = 20.0, phone_keys: bool = False, state: Path | None = None
+    rig: Rig,
+    *,
+    ring_s: float = 20.0,
+    phone_keys: bool = False,
+    state: Path | None = None,
+    ami: int | None = None,
 ) -> Path:
-    """Write the `ctid.toml` of a rig, and return where it is."""
+    """Write the `ctid.toml` of a rig, and return where it is.
+
+    `state`: another state directory; `ami`: another port for AMI than Asterisk's own, such as a relay's.
+    """
     state = state or rig.base / "ctid"
     state.mkdir(parents=True, exist_ok=True)
     text = _CONFIGURATION.format(
         state=state,
         http=rig.ports.http,
         mqtt=rig.ports.mqtt,
-        ami=rig.ports.ami,
+        ami=ami or rig.ports.ami,
         ari=rig.ports.ari,
+        queue_log=rig.paths.queue_log,
         ring_s=ring_s,
         phone_keys=str(phone_keys).lower(),
     )
@@ -144,6 +155,19 @@ def service(rig: Rig, configuration: Path, environment: Mapping[str, str] | None
     )
 
 
-def maker(*, ring_s: float = 20.0, phone_keys: bool = False) -> Callable[[Rig], Service]:
-    """What `Rig` takes among its `services`."""
-    return lambda rig: service(rig, write_configuration(rig, ring_s=ring_s, phone_keys=phone_keys))
+def maker(
+    *, ring_s: float = 20.0, phone_keys: bool = False, through: Cutter | None = None
+) -> Callable[[Rig], Service]:
+    """What `Rig` takes among its `services`. `through`: the relay by which the daemon reaches AMI.
+
+    `Rig.kill("ctid")` ends it as a crash does, and `Rig.restart("ctid")` starts it again with the same
+    configuration and the same state directory.
+    """
+
+    def make(rig: Rig) -> Service:
+        if through is not None:
+            through.target = rig.ports.ami
+        ami = through.port if through else None
+        return service(rig, write_configuration(rig, ring_s=ring_s, phone_keys=phone_keys, ami=ami))
+
+    return make

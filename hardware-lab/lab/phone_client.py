@@ -1,168 +1,99 @@
-"""The test's side of a phone: the process that it lives in, its state, and what a person could do with it."""
+"""One phone as a test sees it: its state, and what a person could do with it."""
 
 import asyncio
 import base64
-import itertools
-import os
-import signal
-import sys
 import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
-import msgspec
 import numpy as np
 
-from ctid.tasks import TaskOwner
 from lab import phone_wire as wire
 from lab import tones
 from lab.errors import PhoneError
+from lab.phone_host import PATIENCE, PhoneProcess
 from lab.tones import Heard
 
-PATIENCE = 10.0
-"""Seconds after which a phone's answer, or a state that must come, is given up."""
-LAB_FOLDER = Path(__file__).resolve().parent.parent
 
+class Line:
+    """One line of a phone.
 
-class PhoneProcess:
-    """One process of phones and the conversation with it."""
+    `state`: `idle`, `dialing`, `early` (the other rings), `ringing` (a call comes in), `connected`,
+    `held` (by us). `history` has each state with its monotonic second; `code` and `reason` are the last SIP
+    status of the last call on it, `remote` is the other's URI.
+    """
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path, tasks: TaskOwner) -> None:
-        self._process = process
-        self._log = log
-        self._ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[wire.Done | wire.HeardSamples]] = {}
-        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.phones: dict[str, Phone] = {}
-        self._reader = tasks.spawn(f"phones {process.pid}", self._read())
+    def __init__(self) -> None:
+        self.state = "idle"
+        self.code = 0
+        self.reason = ""
+        self.remote = ""
+        self.history: list[tuple[float, str]] = []
 
-    @classmethod
-    async def start(cls, log: Path, tasks: TaskOwner) -> Self:
-        """Start a process and wait until it takes requests. Raises `PhoneError` where it does not."""
-        parts = ("-m", "lab.phone_process", str(log.with_suffix(".pjsip")), str(os.getpid()))
-        command = (sys.executable, *parts)
-        with log.open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                cwd=LAB_FOLDER,
-                limit=64 * 1024 * 1024,
-                start_new_session=True,
-            )
-        started = cls(process, log, tasks)
-        await asyncio.wait_for(started._ready, PATIENCE)
-        return started
-
-    async def _read(self) -> None:
-        stdout = self._process.stdout
-        assert stdout is not None
-        while line := await stdout.readline():
-            self._receive(wire.MESSAGES.decode(line))
-        code = await self._process.wait()
-        gone = PhoneError(f"the phone process {self._process.pid} ended with {code}; its log: {self._log}")
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(gone)
-        if not self._ready.done():
-            self._ready.set_exception(gone)
-        for phone in self.phones.values():
-            phone.lost(gone)
-
-    def _receive(self, message: wire.AnyMessage) -> None:
-        if isinstance(message, wire.Ready):
-            self._ready.set_result(None)
-        elif isinstance(message, wire.Done | wire.HeardSamples):
-            waiting = self._waiting.pop(message.id)
-            if not waiting.done():
-                waiting.set_result(message)
-        elif message.phone in self.phones:
-            self.phones[message.phone].receive(message)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the process still serves."""
-        return not self._reader.done()
-
-    def next_id(self) -> int:
-        """The id of the next request."""
-        return next(self._ids)
-
-    async def ask(self, request: wire.AnyRequest) -> wire.Done | wire.HeardSamples:
-        """Send a request and wait for its reply. Raises `PhoneError` where the phone refuses or is gone."""
-        stdin = self._process.stdin
-        assert stdin is not None
-        if not self.is_alive:
-            raise PhoneError(f"the process of phone {request.phone} has ended; its log: {self._log}")
-        future: asyncio.Future[wire.Done | wire.HeardSamples] = asyncio.get_running_loop().create_future()
-        self._waiting[request.id] = future
-        stdin.write(msgspec.json.encode(request) + b"\n")
-        try:
-            reply = await asyncio.wait_for(future, PATIENCE)
-        except TimeoutError:
-            raise PhoneError(f"phone {request.phone} did not carry out {request} in {PATIENCE} s") from None
-        if isinstance(reply, wire.Done) and reply.error:
-            raise PhoneError(f"phone {request.phone}: {reply.error}")
-        return reply
-
-    async def close(self) -> int:
-        """End the process in order; returns its exit code, negative for a signal."""
-        stdin = self._process.stdin
-        assert stdin is not None
-        stdin.close()
-        try:
-            return await asyncio.wait_for(self._process.wait(), PATIENCE)
-        except TimeoutError:
-            self._process.kill()
-            return await self._process.wait()
-
-    async def kill(self) -> None:
-        """End the process with SIGKILL."""
-        if self._process.returncode is None:
-            self._process.send_signal(signal.SIGKILL)
-        await self._process.wait()
-        await asyncio.wait([self._reader])
+    def receive(self, message: wire.CallState) -> None:
+        """Take the new state."""
+        self.state, self.code, self.reason = message.state, message.code, message.reason
+        self.remote = message.remote
+        self.history.append((message.at, message.state))
 
 
 class Phone:
     """One phone: what a person with a handset can do, and what state the handset is in.
 
-    `state`: `idle`, `dialing`, `early` (the other rings), `ringing` (a call comes in), `connected`,
-    `held` (by us). `history` has each state with its monotonic second; `code` and `reason` are the last SIP
-    status of the last call.
-    All methods raise `PhoneError`.
+    It has `lines`, from 1; a call comes in on the first that is free, and with none free its caller hears
+    busy (486). `state`, `code`, `reason`, `remote` and `history` are those of line 1. Lines do not hold each
+    other by themselves: with two connected, the phone speaks to both and hears both, and they do not hear
+    each other. All methods raise `PhoneError`.
     """
 
-    def __init__(self, number: str, process: PhoneProcess) -> None:
+    def __init__(self, number: str, process: PhoneProcess, lines: int = 1) -> None:
         self.number = number
-        self.state = "idle"
-        self.code = 0
-        self.reason = ""
-        self.remote = ""
+        self.lines: dict[int, Line] = {line: Line() for line in range(1, lines + 1)}
         self.registered = False
         self.registration_code = 0
         self.digits = ""
-        self.history: list[tuple[float, str]] = []
         self.transfers: list[int] = []
         self._process = process
         self._changed = asyncio.Event()
         self._gone: PhoneError | None = None
 
     def __repr__(self) -> str:
-        return f"<phone {self.number} {self.state} {self.code or ''}>"
+        told = ", ".join(f"{line.state} {line.code or ''}" for line in self.lines.values())
+        return f"<phone {self.number} {told}>"
 
-    def receive(self, message: wire.Registration | wire.CallState | wire.Digit | wire.TransferState) -> None:
+    @property
+    def state(self) -> str:
+        """The state of line 1."""
+        return self.lines[1].state
+
+    @property
+    def code(self) -> int:
+        """The last SIP status on line 1."""
+        return self.lines[1].code
+
+    @property
+    def reason(self) -> str:
+        """The words of `code`."""
+        return self.lines[1].reason
+
+    @property
+    def remote(self) -> str:
+        """The other's URI on line 1."""
+        return self.lines[1].remote
+
+    @property
+    def history(self) -> list[tuple[float, str]]:
+        """The states of line 1, each with its monotonic second."""
+        return self.lines[1].history
+
+    def receive(self, message: wire.PhoneEvent) -> None:
         """Take an event of the phone's process."""
         match message:
             case wire.Registration():
                 self.registered, self.registration_code = message.active, message.code
             case wire.CallState():
-                self.state, self.code, self.reason = message.state, message.code, message.reason
-                self.remote = message.remote
-                self.history.append((message.at, message.state))
+                self.lines[message.line].receive(message)
             case wire.Digit():
                 self.digits += message.digit
             case wire.TransferState():
@@ -172,7 +103,9 @@ class Phone:
     def lost(self, error: PhoneError) -> None:
         """The phone's process is gone."""
         self._gone = error
-        self.state, self.registered = "idle", False
+        self.registered = False
+        for line in self.lines.values():
+            line.state = "idle"
         self._changed.set()
 
     async def until(self, condition: Callable[[], bool], what: str, within: float = PATIENCE) -> None:
@@ -185,13 +118,12 @@ class Phone:
             try:
                 await asyncio.wait_for(self._changed.wait(), deadline - time.monotonic())
             except TimeoutError:
-                raise PhoneError(
-                    f"{self} was not {what} within {within} s; {self.history}", self.code
-                ) from None
+                told = {number: line.history for number, line in self.lines.items()}
+                raise PhoneError(f"{self} was not {what} within {within} s; {told}", self.code) from None
 
-    async def wait_state(self, *states: str, within: float = PATIENCE) -> None:
-        """Wait until the phone is in one of `states`."""
-        await self.until(lambda: self.state in states, " or ".join(states), within)
+    async def wait_state(self, *states: str, within: float = PATIENCE, line: int = 1) -> None:
+        """Wait until a line of the phone is in one of `states`."""
+        await self.until(lambda: self.lines[line].state in states, " or ".join(states), within)
 
     async def ask(
         self, kind: Callable[..., wire.AnyRequest], **fields: object
@@ -199,73 +131,104 @@ class Phone:
         """Have the phone's process carry out a request of this kind and give its reply."""
         return await self._process.ask(kind(id=self._process.next_id(), phone=self.number, **fields))
 
-    async def dial(self, number: str, *, within: float = PATIENCE) -> None:
+    async def dial(self, number: str, *, within: float = PATIENCE, line: int = 1) -> None:
         """Call `number`; returns when it rings there or is answered. A refusal raises with its SIP `code`."""
-        before = len(self.history)
+        mine = self.lines[line]
+        before = len(mine.history)
 
         def came() -> bool:
-            return any(state in ("early", "connected", "idle") for _, state in self.history[before:])
+            return any(state in ("early", "connected", "idle") for _, state in mine.history[before:])
 
-        await self.ask(wire.Dial, number=number)
+        await self.ask(wire.Dial, number=number, line=line)
         await self.until(came, f"through to {number}", within)
-        if self.state == "idle":
-            raise PhoneError(f"{self.number} dialed {number}: {self.code} {self.reason}", self.code)
+        if mine.state == "idle":
+            raise PhoneError(f"{self.number} dialed {number}: {mine.code} {mine.reason}", mine.code)
 
-    async def start_dialing(self, number: str) -> None:
+    async def start_dialing(self, number: str, *, line: int = 1) -> None:
         """Call `number` and return at once."""
-        await self.ask(wire.Dial, number=number)
+        await self.ask(wire.Dial, number=number, line=line)
 
-    async def answer(self, *, within: float = PATIENCE) -> None:
-        """Wait until the phone rings, answer, and wait until the call is up."""
-        await self.wait_state("ringing", "connected", within=within)
-        if self.state == "ringing":
-            await self.ask(wire.Answer, code=200)
-        await self.wait_state("connected", within=within)
+    async def answer(self, *, within: float = PATIENCE, line: int = 1) -> None:
+        """Wait until a line rings, answer, and wait until the call is up."""
+        await self.wait_state("ringing", "connected", within=within, line=line)
+        if self.lines[line].state == "ringing":
+            await self.ask(wire.Answer, code=200, line=line)
+        await self.wait_state("connected", within=within, line=line)
 
-    async def decline(self, code: int = 603, *, within: float = PATIENCE) -> None:
-        """Wait until the phone rings and refuse the call with a SIP status."""
-        await self.wait_state("ringing", within=within)
-        await self.ask(wire.Answer, code=code)
-        await self.wait_state("idle", within=within)
+    async def decline(self, code: int = 603, *, within: float = PATIENCE, line: int = 1) -> None:
+        """Wait until a line rings and refuse the call with a SIP status."""
+        await self.wait_state("ringing", within=within, line=line)
+        await self.ask(wire.Answer, code=code, line=line)
+        await self.wait_state("idle", within=within, line=line)
 
-    async def busy(self, *, within: float = PATIENCE) -> None:
-        """Wait until the phone rings and answer busy (486)."""
-        await self.decline(486, within=within)
+    async def busy(self, *, within: float = PATIENCE, line: int = 1) -> None:
+        """Wait until a line rings and answer busy (486)."""
+        await self.decline(486, within=within, line=line)
+
+    async def divert(self, number: str, *, within: float = PATIENCE, line: int = 1) -> None:
+        """Wait until a line rings and send the call on to `number` (302 with a Contact)."""
+        await self.wait_state("ringing", within=within, line=line)
+        await self.ask(wire.Answer, code=302, contact=number, line=line)
+        await self.wait_state("idle", within=within, line=line)
 
     async def auto_answer(self, after: float | None = 0.0) -> None:
         """Answer each call by itself after this many seconds of ringing; None: no more."""
         await self.ask(wire.AutoAnswer, after=after)
 
-    async def hangup(self, *, within: float = PATIENCE) -> None:
-        """End the call; nothing where there is none."""
-        await self.ask(wire.Hangup)
-        await self.wait_state("idle", within=within)
+    async def hangup(self, *, within: float = PATIENCE, line: int = 1) -> None:
+        """End the call on a line; nothing where there is none."""
+        await self.ask(wire.Hangup, line=line)
+        await self.wait_state("idle", within=within, line=line)
 
-    async def hold(self) -> None:
-        """Hold the call."""
-        await self.ask(wire.Hold, on=True)
-        await self.wait_state("held")
+    async def hold(self, *, line: int = 1) -> None:
+        """Hold the call on a line."""
+        await self.ask(wire.Hold, on=True, line=line)
+        await self.wait_state("held", line=line)
 
-    async def unhold(self) -> None:
-        """Take the held call back."""
-        await self.ask(wire.Hold, on=False)
-        await self.wait_state("connected")
+    async def unhold(self, *, line: int = 1) -> None:
+        """Take the held call of a line back."""
+        await self.ask(wire.Hold, on=False, line=line)
+        await self.wait_state("connected", line=line)
 
-    async def transfer(self, number: str, *, within: float = PATIENCE) -> None:
+    async def transfer(self, number: str, *, within: float = PATIENCE, line: int = 1) -> None:
         """Transfer the other side blindly to `number` (REFER); returns when this phone is out of the call."""
         before = len(self.transfers)
+        await self.ask(wire.Transfer, number=number, line=line)
+        await self._rid(before, (line,), within)
 
-        def rid() -> bool:
-            return self.state == "idle" or any(200 <= code < 300 for code in self.transfers[before:])
+    async def refused_transfer(self, number: str, *, within: float = PATIENCE, line: int = 1) -> int:
+        """Try to transfer to `number`, and return the SIP status with which it was refused."""
+        before = len(self.transfers)
+        await self.ask(wire.Transfer, number=number, line=line)
+        await self.until(lambda: any(code >= 300 for code in self.transfers[before:]), "refused", within)
+        return self.transfers[-1]
 
-        await self.ask(wire.Transfer, number=number)
-        await self.until(rid, "rid of the call", within)
-        if self.state != "idle":
-            await self.hangup(within=within)
+    async def join(self, line: int = 1, onto: int = 2, *, within: float = PATIENCE) -> None:
+        """Attended transfer: connect the other side of `line` with that of `onto` (REFER with Replaces).
 
-    async def dtmf(self, digits: str) -> None:
+        Returns when this phone is out of both calls. The call of `onto` may still ring there.
+        """
+        before = len(self.transfers)
+        await self.ask(wire.Join, line=line, onto=onto)
+        await self._rid(before, (line, onto), within)
+
+    async def _rid(self, before: int, lines: tuple[int, ...], within: float) -> None:
+        def over() -> bool:
+            return all(self.lines[line].state == "idle" for line in lines)
+
+        def is_told() -> bool:
+            return any(code >= 200 for code in self.transfers[before:])
+
+        await self.until(lambda: over() or is_told(), "rid of the call", within)
+        told = self.transfers[before:]
+        if not over() and told[-1] >= 300:
+            raise PhoneError(f"{self.number} transferred in vain: {told[-1]}", told[-1])
+        for line in lines:
+            await self.hangup(within=within, line=line)
+
+    async def dtmf(self, digits: str, *, line: int = 1) -> None:
         """Press keys (RFC 4733 events); returns when they are under way."""
-        await self.ask(wire.Dtmf, digits=digits)
+        await self.ask(wire.Dtmf, digits=digits, line=line)
 
     async def tone(self, on: bool = True) -> None:  # noqa: FBT001, FBT002  # reads as a switch
         """Say the phone's tone, or nothing."""
@@ -292,7 +255,7 @@ class Phone:
     async def drop(self) -> None:
         """Vanish as when the cable is pulled: no BYE, no unregistration.
 
-        Kills the phone's process, and with it the other phones in it (see `Phones.per_process`).
+        Kills the phone's process, and with it the other phones in it (see `Phones.open`: `alone`).
         """
         await self._process.kill()
 

@@ -56,17 +56,19 @@ class Mouth(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 comes without ty
 
 
 class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 comes without types
-    """The one call of a phone."""
+    """A call on one line of a phone; on line 0 one that the phone refuses."""
 
-    def __init__(self, phone: "Phone", call_id: int) -> None:
+    def __init__(self, phone: "Phone", call_id: int, line: int) -> None:
         super().__init__(phone, call_id)
         self._phone = phone
+        self.line = line
         self.held = False
+        self.answer_at: float | None = None
 
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802, ARG002  # pjsua2's name
         """Tell the test about the call's new state."""
         info = self.getInfo()
-        mine = self._phone.call is self
+        mine = self._phone.calls.get(self.line) is self
         if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self._phone.call_over(self)
         names = {
@@ -77,7 +79,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 comes without types
             pj.PJSIP_INV_STATE_DISCONNECTED: "idle",
         }
         if mine and info.state in names:
-            self._phone.tell_call(names[info.state], info)
+            self._phone.tell_call(self.line, names[info.state], info)
 
     def onCallMediaState(  # noqa: N802  # pjsua2's name
         self,
@@ -96,7 +98,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 comes without types
                 audio.startTransmit(self._phone.ear)
         if held != self.held:
             self.held = held
-            self._phone.tell_call("held" if held else "connected", info)
+            self._phone.tell_call(self.line, "held" if held else "connected", info)
 
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: N802  # pjsua2's name
         """Tell the test about a key."""
@@ -110,7 +112,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 comes without types
 
 
 class Phone(pj.Account):  # type: ignore[misc]  # pjsua2 comes without types
-    """A phone: an account, a mouth, an ear, and at most one call."""
+    """A phone: an account, a mouth, an ear, and at most a call on each of its lines."""
 
     def __init__(
         self, order: wire.Open, emit: Callable[[wire.AnyMessage], None], bury: Callable[[PhoneCall], None]
@@ -119,10 +121,10 @@ class Phone(pj.Account):  # type: ignore[misc]  # pjsua2 comes without types
         self.number = order.phone
         self.emit = emit
         self._bury = bury
-        self.call: PhoneCall | None = None
+        self.calls: dict[int, PhoneCall] = {}
+        self.lines = order.lines
         self.registered = False
         self.auto_answer: float | None = None
-        self.answer_at: float | None = None
         self._refused: list[PhoneCall] = []
         self._host = f"127.0.0.1:{order.sip_port}"
         self.mouth, self.ear, self._hush = Mouth(), Ear(), Mouth()
@@ -157,37 +159,47 @@ class Phone(pj.Account):  # type: ignore[misc]  # pjsua2 comes without types
         )
 
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802  # pjsua2's name
-        """Ring, or answer busy where the phone has a call."""
-        call = PhoneCall(self, prm.callId)
-        if self.call is not None:
+        """Ring on the first free line, or answer busy where there is none."""
+        line = next((line for line in range(1, self.lines + 1) if line not in self.calls), 0)
+        call = PhoneCall(self, prm.callId, line)
+        if not line:
             self._refused.append(call)  # must live until the engine buries it
             call.answer(status(486))
             return
-        self.call = call
+        self.calls[line] = call
         call.answer(status(180))
         if self.auto_answer is not None:
-            self.answer_at = time.monotonic() + self.auto_answer
+            call.answer_at = time.monotonic() + self.auto_answer
 
     def call_over(self, call: PhoneCall) -> None:
         """Forget a call; the object itself must outlive the callback that it is in."""
         self._bury(call)
-        if self.call is call:
-            self.call = None
-            self.answer_at = None
+        if self.calls.get(call.line) is call:
+            del self.calls[call.line]
         elif call in self._refused:
             self._refused.remove(call)
 
-    def tell_call(self, state: str, info: pj.CallInfo) -> None:
-        """Emit the state of the call."""
+    def tell_call(self, line: int, state: str, info: pj.CallInfo) -> None:
+        """Emit the state of the call on a line."""
         self.emit(
             wire.CallState(
-                self.number, state, info.lastStatusCode, info.lastReason, info.remoteUri, time.monotonic()
+                self.number,
+                state,
+                info.lastStatusCode,
+                info.lastReason,
+                info.remoteUri,
+                time.monotonic(),
+                line,
             )
         )
 
 
-def status(code: int) -> pj.CallOpParam:
-    """The parameters of an answer with a SIP status."""
+def status(code: int, contact: str = "") -> pj.CallOpParam:
+    """The parameters of an answer with a SIP status; `contact` is the address that a 302 diverts to."""
     parameters = pj.CallOpParam(True)
     parameters.statusCode = code
+    if contact:
+        header = pj.SipHeader()
+        header.hName, header.hValue = "Contact", f"<{contact}>"
+        parameters.txOption.headers.append(header)
     return parameters

@@ -91,9 +91,10 @@ class Engine:
 
     def _answer_due(self) -> None:
         for phone in self._phones.values():
-            if phone.answer_at is not None and phone.call is not None and time.monotonic() >= phone.answer_at:
-                phone.answer_at = None
-                phone.call.answer(status(200))
+            for call in list(phone.calls.values()):
+                if call.answer_at is not None and time.monotonic() >= call.answer_at:
+                    call.answer_at = None
+                    call.answer(status(200))
 
     def _carry_out(self, request: wire.AnyRequest) -> None:
         if isinstance(request, wire.Open):
@@ -122,7 +123,7 @@ class Engine:
         settings.setting.plc = False
         self._endpoint.codecSetParam(codec, settings)
 
-    def _command(self, phone: Phone, request: wire.AnyRequest) -> None:  # noqa: C901  # one case a request
+    def _command(self, phone: Phone, request: wire.AnyRequest) -> None:
         match request:
             case wire.Register(on=on):
                 phone.setRegistration(on)
@@ -130,33 +131,28 @@ class Engine:
                 phone.mouth.say(base64.b64decode(samples), once=once)
             case wire.AutoAnswer(after=after):
                 phone.auto_answer = after
-            case wire.Dial(number=number):
-                if phone.call is not None:
-                    raise RefusedError(f"{phone.number} has a call already")
-                phone.call = PhoneCall(phone, pj.PJSUA_INVALID_ID)
-                try:
-                    phone.call.makeCall(phone.uri(number), pj.CallOpParam(True))
-                except pj.Error:
-                    phone.call = None
-                    raise
-            case wire.Hangup():
-                if phone.call is not None:
-                    phone.call.hangup(pj.CallOpParam(True))
-            case wire.Answer(code=code):
-                _call(phone).answer(status(code))
-            case wire.Hold(on=True):
-                _call(phone).setHold(pj.CallOpParam(True))
-            case wire.Hold(on=False):
+            case wire.Dial(number=number, line=line):
+                _dial(phone, line, number)
+            case wire.Hangup(line=line):
+                if line in phone.calls:
+                    phone.calls[line].hangup(pj.CallOpParam(True))
+            case wire.Answer(code=code, contact=contact, line=line):
+                _call(phone, line).answer(status(code, phone.uri(contact) if contact else ""))
+            case wire.Hold(on=True, line=line):
+                _call(phone, line).setHold(pj.CallOpParam(True))
+            case wire.Hold(on=False, line=line):
                 again = pj.CallOpParam(True)
                 again.opt.flag = pj.PJSUA_CALL_UNHOLD
-                _call(phone).reinvite(again)
-            case wire.Transfer(number=number):
-                _call(phone).xfer(phone.uri(number), pj.CallOpParam(True))
-            case wire.Dtmf(digits=digits):
+                _call(phone, line).reinvite(again)
+            case wire.Transfer(number=number, line=line):
+                _call(phone, line).xfer(phone.uri(number), pj.CallOpParam(True))
+            case wire.Join(line=line, onto=onto):
+                _call(phone, line).xferReplaces(_call(phone, onto), pj.CallOpParam(True))
+            case wire.Dtmf(digits=digits, line=line):
                 keys = pj.CallSendDtmfParam()
                 keys.method = pj.PJSUA_DTMF_METHOD_RFC2833
                 keys.digits = digits
-                _call(phone).sendDtmf(keys)
+                _call(phone, line).sendDtmf(keys)
             case wire.Close():
                 self._close([phone])
             case _:
@@ -165,18 +161,18 @@ class Engine:
     def _close(self, phones: list[Phone]) -> None:
         """Hang up and unregister, waiting for the other side's word for a moment."""
         for phone in phones:
-            if phone.call is not None:
-                phone.call.hangup(pj.CallOpParam(True))
+            for call in list(phone.calls.values()):
+                call.hangup(pj.CallOpParam(True))
             if phone.registered:
                 phone.setRegistration(False)
         deadline = time.monotonic() + LEAVE_SECONDS
-        while any(p.call is not None or p.registered for p in phones) and time.monotonic() < deadline:
+        while any(p.calls or p.registered for p in phones) and time.monotonic() < deadline:
             self._endpoint.libHandleEvents(POLL_MS)
         # The clock's thread calls mouths and ears, and must not meet their end: it stands till then.
         self._endpoint.audDevManager().setNoDev()
         self._standing = True
         for phone in phones:
-            phone.call = None
+            phone.calls.clear()
             phone.shutdown()
             del self._phones[phone.number]
         self._graveyard.clear()
@@ -188,10 +184,23 @@ class Engine:
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
 
 
-def _call(phone: Phone) -> PhoneCall:
-    if phone.call is None:
-        raise RefusedError(f"{phone.number} has no call")
-    return phone.call
+def _call(phone: Phone, line: int) -> PhoneCall:
+    if line not in phone.calls:
+        raise RefusedError(f"{phone.number} has no call on line {line}")
+    return phone.calls[line]
+
+
+def _dial(phone: Phone, line: int, number: str) -> None:
+    if line in phone.calls:
+        raise RefusedError(f"{phone.number} has a call already on line {line}")
+    if line > phone.lines:
+        raise RefusedError(f"{phone.number} has {phone.lines} lines, and no line {line}")
+    phone.calls[line] = call = PhoneCall(phone, pj.PJSUA_INVALID_ID, line)
+    try:
+        call.makeCall(phone.uri(number), pj.CallOpParam(True))
+    except pj.Error:
+        phone.calls.pop(line, None)
+        raise
 
 
 def _read(stdin: IO[bytes], requests: "queue.SimpleQueue[wire.AnyRequest | None]") -> None:

@@ -14,7 +14,7 @@ class Open(Request, tag="open", frozen=True, kw_only=True):
     """Make a phone and register it with the registrar at 127.0.0.1:`sip_port`.
 
     `rtp` is the first UDP port to try; `codec` is a name as pjsip has it ("PCMU/8000/1"), all others are off
-    in the whole process.
+    in the whole process. `lines` is how many calls it holds at once: the next one gets 486.
     """
 
     sip_port: int
@@ -22,6 +22,13 @@ class Open(Request, tag="open", frozen=True, kw_only=True):
     rtp: int
     codec: str
     register: bool = True
+    lines: int = 1
+
+
+class OnLine(Request, frozen=True, kw_only=True):
+    """A command for the call on one line of a phone, counted from 1."""
+
+    line: int = 1
 
 
 class Register(Request, tag="register", frozen=True, kw_only=True):
@@ -46,35 +53,45 @@ class AutoAnswer(Request, tag="auto_answer", frozen=True, kw_only=True):
     after: float | None
 
 
-class Dial(Request, tag="dial", frozen=True, kw_only=True):
+class Dial(OnLine, tag="dial", frozen=True, kw_only=True):
     """Call a number at the registrar."""
 
     number: str
 
 
-class Answer(Request, tag="answer", frozen=True, kw_only=True):
-    """Answer the ringing call with a SIP status: 200 takes it, 486 is busy, 603 declines."""
+class Answer(OnLine, tag="answer", frozen=True, kw_only=True):
+    """Answer the ringing call with a SIP status: 200 takes it, 486 is busy, 603 declines.
+
+    302 diverts it to the number `contact` (RFC 3261 21.3.3).
+    """
 
     code: int
+    contact: str = ""
 
 
-class Hangup(Request, tag="hangup", frozen=True, kw_only=True):
+class Hangup(OnLine, tag="hangup", frozen=True, kw_only=True):
     """End the call, in whatever state; nothing where there is none."""
 
 
-class Hold(Request, tag="hold", frozen=True, kw_only=True):
+class Hold(OnLine, tag="hold", frozen=True, kw_only=True):
     """Hold the call (re-INVITE with sendonly), or take it back where `on` is false."""
 
     on: bool
 
 
-class Transfer(Request, tag="transfer", frozen=True, kw_only=True):
+class Transfer(OnLine, tag="transfer", frozen=True, kw_only=True):
     """Blind transfer by REFER (RFC 3515)."""
 
     number: str
 
 
-class Dtmf(Request, tag="dtmf", frozen=True, kw_only=True):
+class Join(OnLine, tag="join", frozen=True, kw_only=True):
+    """Attended transfer: connect the other sides of `line` and `onto` (REFER with Replaces, RFC 3891)."""
+
+    onto: int
+
+
+class Dtmf(OnLine, tag="dtmf", frozen=True, kw_only=True):
     """Send digits as RFC 4733 events."""
 
     digits: str
@@ -91,7 +108,19 @@ class Close(Request, tag="close", frozen=True, kw_only=True):
 
 
 AnyRequest = (
-    Open | Register | Speak | AutoAnswer | Dial | Answer | Hangup | Hold | Transfer | Dtmf | Listen | Close
+    Open
+    | Register
+    | Speak
+    | AutoAnswer
+    | Dial
+    | Answer
+    | Hangup
+    | Hold
+    | Transfer
+    | Join
+    | Dtmf
+    | Listen
+    | Close
 )
 
 
@@ -121,7 +150,7 @@ class Registration(msgspec.Struct, tag_field="is", tag="registration", frozen=Tr
 
 
 class CallState(msgspec.Struct, tag_field="is", tag="call", frozen=True):
-    """The phone's call is now `dialing`, `early`, `ringing`, `connected`, `held` or `idle` (over).
+    """The call on a line is now `dialing`, `early`, `ringing`, `connected`, `held` or `idle` (over).
 
     `code` is the SIP status that brought it there; `remote` the other's URI; `at` monotonic seconds.
     """
@@ -132,6 +161,7 @@ class CallState(msgspec.Struct, tag_field="is", tag="call", frozen=True):
     reason: str
     remote: str
     at: float
+    line: int = 1
 
 
 class Digit(msgspec.Struct, tag_field="is", tag="digit", frozen=True):
@@ -157,6 +187,7 @@ class Ready(msgspec.Struct, tag_field="is", tag="ready", frozen=True):
     pid: int
 
 
-AnyMessage = Ready | Done | HeardSamples | Registration | CallState | Digit | TransferState
+PhoneEvent = Registration | CallState | Digit | TransferState
+AnyMessage = Ready | Done | HeardSamples | PhoneEvent
 REQUESTS = msgspec.json.Decoder(AnyRequest)
 MESSAGES = msgspec.json.Decoder(AnyMessage)

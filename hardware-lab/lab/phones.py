@@ -22,7 +22,8 @@ from ctid.tasks import TaskOwner
 from lab import hearing, tones
 from lab import phone_wire as wire
 from lab.errors import PhoneError
-from lab.phone_client import Phone, PhoneProcess
+from lab.phone_client import Phone
+from lab.phone_host import CALLS, PhoneProcess
 from lab.roster import password
 from lab.tones import Heard, Timeline
 
@@ -75,34 +76,52 @@ class Phones:
             raise PhoneError(f"phone processes ended with {crashed}")
 
     async def open(
-        self, *numbers: str, answer_after: float | None = None, codec: str = "ulaw", register: bool = True
+        self,
+        *numbers: str,
+        answer_after: float | None = None,
+        codec: str = "ulaw",
+        register: bool = True,
+        lines: int = 1,
+        alone: bool = False,
     ) -> list[Phone]:
         """Make phones that say their tones, register them, and give them in the order of `numbers`.
 
         `answer_after`: answer each call by itself after so many seconds.
+        `lines`: calls that each holds at once (2: call waiting); a further call hears busy.
+        `alone`: each in a process of its own, so that `drop` takes no other along.
         Raises `PhoneError` where the registrar refuses.
         """
         for number in numbers:
             if number in self._phones:
                 raise PhoneError(f"{number} is open already")
-        homes = await self._homes(len(numbers))
-        for number, process in zip(numbers, homes, strict=True):
-            self._phones[number] = process.phones[number] = Phone(number, process)
+        await self._house(numbers, lines=lines, alone=alone)
         await asyncio.gather(*(self._open(n, answer_after, CODECS[codec], register) for n in numbers))
         return [self._phones[number] for number in numbers]
 
-    async def _homes(self, count: int) -> list[PhoneProcess]:
-        """A process with room for each of `count` phones; starts what is missing, all at once."""
-        homes = [p for p in self._processes if p.is_alive for _ in range(self.per_process - len(p.phones))][
-            :count
-        ]
-        folder, missing = self._folder, -(-(count - len(homes)) // self.per_process)
+    async def _house(self, numbers: tuple[str, ...], *, lines: int, alone: bool) -> None:
+        """Give each phone a process with room for it; starts what is missing, all at once."""
+        folder = self._folder
         if folder is None:
             raise PhoneError("phones are opened inside `async with Phones(...)`")
-        names = [folder / f"phones-{len(self._processes) + index}.err" for index in range(missing)]
+        if not 1 <= lines <= CALLS:
+            raise PhoneError(f"a phone has 1 to {CALLS} lines, not {lines}")
+        each = 1 if alone else max(1, min(self.per_process, CALLS // lines))
+        waiting = list(numbers)
+        if not alone:
+            for process in self._processes:
+                while waiting and process.has_room(lines, self.per_process):
+                    self._lodge(waiting.pop(0), process, lines)
+        groups = [waiting[at : at + each] for at in range(0, len(waiting), each)]
+        names = [folder / f"phones-{len(self._processes) + index}.err" for index in range(len(groups))]
         started = await asyncio.gather(*(PhoneProcess.start(name, self._tasks) for name in names))
         self._processes += started
-        return (homes + [process for process in started for _ in range(self.per_process)])[:count]
+        for process, group in zip(started, groups, strict=True):
+            process.alone = alone
+            for number in group:
+                self._lodge(number, process, lines)
+
+    def _lodge(self, number: str, process: PhoneProcess, lines: int) -> None:
+        self._phones[number] = process.phones[number] = Phone(number, process, lines)
 
     async def _open(self, number: str, answer_after: float | None, codec: str, register: bool) -> Phone:  # noqa: FBT001
         phone = self._phones[number]
@@ -113,6 +132,7 @@ class Phones:
             rtp=next(self._rtp),
             codec=codec,
             register=register,
+            lines=len(phone.lines),
         )
         await phone.tone()
         if answer_after is not None:

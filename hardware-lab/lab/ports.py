@@ -60,15 +60,23 @@ def is_free(protocol: str, port: int) -> bool:
     return True
 
 
+def free_port() -> int:
+    """A port that nobody holds at this moment, by TCP or UDP."""
+    chooser = random.SystemRandom()
+    while True:
+        port = chooser.choice(_TEST_PORTS)
+        if is_free("tcp", port) and is_free("udp", port):
+            return port
+
+
 def free_ports() -> Ports:
     """Ports for a test rig that nobody holds at this moment."""
-    chooser = random.SystemRandom()
     chosen: list[int] = []
     while len(chosen) < 5:
-        port = chooser.choice(_TEST_PORTS)
-        if port not in chosen and is_free("tcp", port) and is_free("udp", port):
+        port = free_port()
+        if port not in chosen:
             chosen.append(port)
-    rtp = chooser.randrange(11_000, 20_000, RTP_PORTS)
+    rtp = random.SystemRandom().randrange(11_000, 20_000, RTP_PORTS)
     sip, ami, ari, mqtt, http = chosen
     return Ports(sip, ami, ari, mqtt, http, rtp)
 

@@ -90,10 +90,13 @@ class Rig:
         direct_media: bool = False,
         persist: bool = False,
         suite: str | None = None,
+        scenarios: bool = False,
         services: tuple[Callable[["Rig"], Service], ...] = (),
     ) -> Self:
         """A rig on free ports in a temporary folder, which dies with the calling thread."""
-        options = config.RigOptions(direct_media=direct_media, persist=persist, suite=suite)
+        options = config.RigOptions(
+            direct_media=direct_media, persist=persist, suite=suite, scenarios=scenarios
+        )
         _sweep()
         base = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         rig = cls(base, free_ports(), options, leashed=True, services=services)

@@ -20,6 +20,20 @@ class Queue(NamedTuple):
     wrapup: int
 
 
+class Extra(NamedTuple):
+    """A queue that only the tests' rig of scenarios has.
+
+    `members` are pairs of an agent's number and `Interface[,StateInterface]`, both with `{number}`;
+    `settings` are lines of queues.conf.
+    """
+
+    name: str
+    number: str
+    strategy: str
+    members: tuple[tuple[str, str], ...]
+    settings: tuple[str, ...] = ()
+
+
 AGENTS = (
     Agent("1001", "Alice Martin", ("support",)),
     Agent("1002", "Bruno Petit", ("support",)),
@@ -37,6 +51,30 @@ QUEUES = (
     Queue("sales", "7001", "rrmemory", 0),
     Queue("desk", "7002", "linear", 0),
 )
+PHONE_MEMBER = "PJSIP/{number},PJSIP/{number}"
+EXTRA_QUEUES = (
+    Extra("short", "7003", "linear", (("1002", PHONE_MEMBER),)),
+    Extra("local", "7004", "linear", (("1006", "Local/{number}@from-queue,hint:{number}@ext-local"),)),
+    Extra(
+        "branch",
+        "7005",
+        "ringall",
+        (("1005", "Local/{number}@from-queue/n,PJSIP/{number}"), ("1008", "Local/{number}@from-queue/n")),
+    ),
+    Extra(
+        "strict",
+        "7006",
+        "linear",
+        (("1004", PHONE_MEMBER),),
+        ("joinempty = strict", "leavewhenempty = strict"),
+    ),
+    Extra("pool", "7008", "linear", (("1006", "Local/{number}@agent-pool,Agent:{number}"),)),
+    Extra("keys", "7009", "linear", (("1004", PHONE_MEMBER),), ("context = queue-keys",)),
+)
+"""What the scenarios' rig has on top; the dialplan has their numbers in each rig."""
+QUALIFIED = "1008"
+"""The phone that the scenarios' PBX asks every `QUALIFY_SECONDS` whether it is there (OPTIONS)."""
+QUALIFY_SECONDS = 2
 DEFAULT_CUSTOMER = "3020"
 """The customer whom 8000 without a number rings."""
 ECHO = "9000"

@@ -9,10 +9,16 @@ import aiohttp
 from msgspec import Struct
 from msgspec.structs import replace
 
+from api.history import KeptInMemory
+from ctid.agents.commander import Commander
+from ctid.agents.policy import Placement
+from ctid.agents.policy import Policy as AgentPolicy
+from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable, token_hash
 from ctid.api.context import ApiContext, Limits
 from ctid.api.server import ApiServer
 from ctid.hub import Hub
+from ctid.model.commands import Command, LogInAgent, LogOutAgent, PauseAgent, ResumeAgent
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError, NotFound
 from ctid.model.facts import (
@@ -23,6 +29,7 @@ from ctid.model.facts import (
     LinkUp,
     Member,
     MemberChanged,
+    MemberRemoved,
     QueueInfo,
     Snapshot,
     SupervisionChanged,
@@ -35,6 +42,7 @@ from ctid.state.profile import AgentProfile, Profiles
 from ctid.state.store import Store
 from ctid.supervision.requests import ChangeRequest, StartRequest
 from ctid.tasks import TaskOwner
+from helpers.fakes import FakeConnection
 
 PBX = PbxId("lab")
 BOOT = "0123456789abcdef"
@@ -42,6 +50,12 @@ NOW = Instant(1_780_000_000.25)
 CALL = CallId("lab.100.1")
 SESSION = SupervisionId("s1")
 DEADLINE_S = 10.0
+AGENT_POLICY = AgentPolicy(
+    pbx=PBX,
+    placements={AgentId("1009"): Placement(name="Xue", queues=(QueueId("sales"),))},
+    pause_reasons=("lunch", "training"),
+)
+"""1009 is in no queue yet, and belongs into `sales`; two reasons of a pause are allowed."""
 
 
 class Token(Struct, frozen=True, kw_only=True):
@@ -184,6 +198,51 @@ class FakeSupervisions:
         assert await self._hub.until(lambda: self._hub.store.seq > before, DEADLINE_S)
 
 
+class FakeReconciler:
+    """Has the PBX list what the test set, or refuses with the error that was set."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.refusal: Exception | None = None
+        self.lists: Snapshot | None = None
+
+    async def reconcile(self, pbx: PbxId) -> None:
+        """Tell the snapshot."""
+        if pbx != PBX:
+            raise NotFound("pbx", pbx)
+        if self.refusal is not None:
+            raise self.refusal
+        if self.lists is not None:
+            await self._hub.feed([self.lists])
+        assert await self._hub.until(self._hub._facts.empty, DEADLINE_S)
+
+
+class PlayedQueues(FakeConnection):
+    """A PBX whose queues do what they are told, and that tells of it at once."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self._hub = hub
+        self.refuses: dict[str, CtidError] = {}
+        """By queue: what a command there is refused with."""
+
+    async def execute(self, command: Command) -> None:
+        """Carry out a command to an agent."""
+        assert isinstance(command, LogInAgent | LogOutAgent | PauseAgent | ResumeAgent)
+        if command.queue in self.refuses:
+            raise self.refuses[command.queue]
+        members = self._hub.store.rows[PBX].members.get(command.agent, {})
+        known = members.get(command.queue) or member(command.agent, command.queue)
+        if isinstance(command, LogOutAgent):
+            left = MemberRemoved(pbx=PBX, at=NOW, queue=command.queue, agent=command.agent)
+            await self._hub.feed([left])
+            return
+        paused = isinstance(command, PauseAgent) or (isinstance(command, LogInAgent) and command.paused)
+        reason = "" if isinstance(command, ResumeAgent) else command.reason
+        now = replace(known, paused=paused, reason=reason)
+        await self._hub.feed([MemberChanged(pbx=PBX, at=NOW, member=now)])
+
+
 class Reply(Struct, frozen=True, kw_only=True):
     """An answer over HTTP."""
 
@@ -212,10 +271,16 @@ class Floor:
         self.clock = ManualClock()
         self.hub = Hub(Store(profiles), self.clock)
         self.supervisions = FakeSupervisions(self.hub)
+        self.pbx = PlayedQueues(self.hub)
+        self.reconciler = FakeReconciler(self.hub)
+        self.history = KeptInMemory()
         self.broker: dict[str, Any] = {"connected": True, "published": 7, "dropped": 1}
         self.context = ApiContext(
             hub=self.hub,
             supervisions=self.supervisions,
+            agents=AgentService(self.hub, Commander(self.hub), AGENT_POLICY, self.clock),
+            reconciler=self.reconciler,
+            history=self.history,
             tokens=TOKENS,
             clock=self.clock,
             version="9.9.9",
@@ -233,6 +298,7 @@ class Floor:
 
     async def __aenter__(self) -> Self:
         self._tasks.spawn("hub", self.hub.run())
+        self.hub.attach(PBX, self.pbx)
         await self.server.start()
         host, port = self.server.address
         self.url = f"http://{host}:{port}"

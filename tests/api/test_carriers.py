@@ -6,7 +6,8 @@ import pytest
 from openapi_spec_validator import validate
 
 from api.support import CALL, SESSION, Floor
-from ctid.api.context import Supervisions
+from ctid.agents.service import AgentService
+from ctid.api.context import Agents, Supervisions
 from ctid.api.operations import OPERATIONS, Operation
 from ctid.model.users import UserRole
 from ctid.supervision.service import SupervisionService
@@ -18,12 +19,30 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "status.get": [{}, {"shoe": 1}],
     "agents.list": [{}, {"limit": 1}, {"team": "red", "state": "busy"}, {"limit": 0}, {"state": "?"}],
     "agents.get": [{"id": "1001"}, {"id": "none"}],
+    "agents.login": [{"id": "1001", "queues": ["sales"]}, {"id": "1009"}, {"id": "1001"}, {"id": "none"}],
+    "agents.logout": [{"id": "1003"}, {"id": "1009", "queues": ["sales"]}, {"id": "1003", "queues": "sales"}],
+    "agents.pause": [
+        {"id": "1001", "reason": "lunch", "when": "after_call"},
+        {"id": "1003", "queues": ["sales"], "reason": "training"},
+        {"id": "1003", "queues": ["support"], "reason": "lunch"},
+        {"id": "1003", "reason": "nap"},
+        {"id": "1003", "reason": "lunch", "when": "?"},
+        {"id": "1009", "reason": "lunch"},
+    ],
+    "agents.resume": [{"id": "1004"}, {"id": "1003", "queues": ["none"]}, {"id": "1003", "queues": []}],
+    "agents.end_after_call_work": [{"id": "1002"}, {"id": "none"}],
+    "agents.extend_after_call_work": [{"id": "1002", "seconds": 60}, {"id": "1002", "seconds": 0}],
+    "agents.story": [{"id": "1001"}, {"id": "none"}],
+    "ghosts.list": [{}, {"which": "?"}],
+    "pbxs.reconcile": [{"id": "lab"}, {"id": "none"}],
     "queues.list": [{}, {"limit": 1}, {"cursor": "?"}],
     "queues.get": [{"id": "support"}, {"id": "none"}],
     "devices.list": [{}, {"state": "idle"}],
     "devices.get": [{"id": "PJSIP_1001"}, {"id": "none"}],
     "calls.list": [{}, {"agent": "1001"}, {"queue": "sales"}],
     "calls.get": [{"id": CALL}, {"id": "none"}],
+    "figures.get": [{}, {"queue": "support", "agent": "1001"}, {"since": "yesterday"}],
+    "figures.calls": [{"limit": 2}, {"kind": "?"}, {"cursor": "?"}],
     "supervisions.list": [{}, {"state": "active"}],
     "supervisions.get": [{"id": SESSION}, {"id": "none"}],
     "supervisions.create": [START, {}, START | {"mode": "?"}, START | {"via": {"phone": 1}}],
@@ -41,10 +60,12 @@ def test_every_operation_is_tried() -> None:
     assert set(REQUESTS) == set(OPERATIONS)
 
 
-def test_the_service_fits() -> None:
-    """The supervision service is what the API asks for."""
+def test_the_services_fit() -> None:
+    """The services are what the API asks for."""
     fitting: type[Supervisions] = SupervisionService
     assert fitting is SupervisionService
+    commanding: type[Agents] = AgentService
+    assert commanding is AgentService
 
 
 async def over_http(floor: Floor, operation: Operation, role: str, params: dict[str, Any]) -> Any:

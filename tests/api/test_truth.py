@@ -112,12 +112,13 @@ async def test_a_reconcile_without_a_link(floor: Floor) -> None:
 @pytest.mark.parametrize(("role", "to"), [("supervisor", "0612345678"), ("viewer", "********78")])
 async def test_where_a_call_went_is_masked_as_numbers_are(floor: Floor, role: str, to: str) -> None:
     """Whoever sees no numbers sees none here."""
-    async with await floor.events(role=role) as events:
-        await events.next()
-        await floor.feed(
-            CallTransferred(pbx=PBX, at=NOW, leg=LegId("100.2"), kind=TransferKind.BLIND, to="0612345678")
-        )
-        told = await events.next()
+    events = await floor.events(role=role)
+    await events.next()
+    await floor.feed(
+        CallTransferred(pbx=PBX, at=NOW, leg=LegId("100.2"), kind=TransferKind.BLIND, to="0612345678")
+    )
+    told = await events.next()
+    await events.socket.close()
     assert (told["name"], told["by"], told["to"], told["call"]) == (
         "call_transferred",
         "blind",

@@ -1,10 +1,12 @@
 """The rigs and phones of the end-to-end tests: one rig for the session, fresh phones for each test."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from e2e.floor import Floor, floor_of
+from e2e.scenes import Scene, scene_of
 from lab import daemon, roster
 from lab.phones import Phones
 from lab.rig import Rig
@@ -76,3 +78,20 @@ async def direct_floor(staffed_direct_rig: Rig) -> AsyncIterator[Floor]:
     """A floor on `staffed_direct_rig`, empty before and after."""
     async with floor_of(staffed_direct_rig, leave_quiet) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def scenario_rig() -> Iterator[Rig]:
+    """A rig with the daemon beside it and the queues of the scenarios; one for the whole session."""
+    with Rig.for_tests(scenarios=True, services=(daemon.maker(ring_s=3.0),)) as running:
+        yield running
+
+
+@pytest.fixture
+async def scene(scenario_rig: Rig, request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
+    """A scene on `scenario_rig`, which is quiet before and after."""
+    name = re.sub(r"\W+|_", "-", request.node.name.removeprefix("test_")).rstrip("-")
+    if not scenario_rig.is_alive("ctid"):
+        scenario_rig.restart("ctid")  # the scene that ended it has failed, and is to fail alone
+    async with floor_of(scenario_rig, leave_quiet) as opened, scene_of(opened, name) as begun:
+        yield begun

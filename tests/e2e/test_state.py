@@ -60,7 +60,7 @@ async def test_inbound_through_a_queue(floor: Floor) -> None:
     await customer.hangup()
     await until(lambda: floor.agent_is("1001", "working_after_call"), what="after-call work")
     worker = await floor.api.get("/agents/1001")
-    assert worker["wrapup_ends_at"] is not None
+    assert worker["after_call_work"]["queue"] == "support"
     assert (await floor.api.get("/calls"))["items"] == []
     await until(lambda: floor.agent_is("1001", "ready"), within=8.0, what="after-call work is over by itself")
 

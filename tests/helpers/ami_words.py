@@ -14,7 +14,8 @@ from ctid.model.facts import (
 )
 from ctid.model.ids import PbxId
 from ctid.model.instant import Instant
-from ctid_asterisk.normalize import Lists, Normalizer
+from ctid_asterisk.lists import Lists, load, snapshot
+from ctid_asterisk.normalize import Normalizer
 from ctid_asterisk.wire import Message
 
 PBX = PbxId("lab")
@@ -217,7 +218,8 @@ class Line:
         **fields: str,
     ) -> list[Fact]:
         """AgentCalled, AgentConnect, AgentComplete, AgentRingNoAnswer or AgentDump."""
-        whom = {"Queue": queue, "Interface": interface, **fields}
+        times = {"HoldTime": "0", "RingTime": "0"} if kind == "AgentConnect" else {}
+        whom = {"Queue": queue, "Interface": interface, **times, **fields}
         return self.hear(message(kind, near.block(), far.block("Dest"), **whom))
 
     def serves(self, near: Channel, far: Channel, bridge: str = "b1", interface: str = "PJSIP/1001") -> None:
@@ -234,7 +236,7 @@ class Line:
 
     def loads(self, taken: Lists) -> None:
         """Start afresh from the lists, and see the snapshot."""
-        self.normalizer.load(taken, self.now)
-        snapshot = self.normalizer.snapshot(self.now, ())
-        self.legs = {leg.id: leg for leg in snapshot.legs}
-        self.members = {(member.queue, member.agent): member for member in snapshot.members}
+        load(self.normalizer, taken, self.now)
+        told = snapshot(self.normalizer, self.now, ())
+        self.legs = {leg.id: leg for leg in told.legs}
+        self.members = {(member.queue, member.agent): member for member in told.members}

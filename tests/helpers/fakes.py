@@ -6,7 +6,9 @@ from ctid.model.capabilities import Capability
 from ctid.model.commands import Command
 from ctid.model.facts import Fact
 from ctid.model.ids import PbxId
-from ctid.ports import Connection
+from ctid.model.instant import Instant
+from ctid.model.words import SnapshotReason
+from ctid.ports import Connection, MemberName, Recollection
 from helpers.floor import BASE
 
 
@@ -55,8 +57,13 @@ class FakeConnection:
         if self._answer is not None:
             await self._answer(command)
 
-    async def resync(self) -> None:
+    async def resync(self, reason: SnapshotReason) -> None:
         """Nothing to take: the facts are written down."""
+
+    async def recall(self, since: Instant, remembered: Sequence[MemberName] = ()) -> Recollection:
+        """Remember nothing."""
+        del since, remembered
+        return Recollection(since=None, reason="played by a test")
 
     async def close(self) -> None:
         """Count how often it was closed."""

@@ -8,7 +8,7 @@ import pytest
 
 from ctid.model.facts import CallServed, Fact
 from ctid.model.instant import Instant
-from ctid_asterisk.normalize import Lists
+from ctid_asterisk.lists import Lists
 from ctid_asterisk.session import AmiSession, Credentials
 from ctid_asterisk.session import Fact as WireEvent
 from ctid_asterisk.wire import Message

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ctid.model.entities import Agent, Call
 from ctid.model.instant import Instant
 from ctid.model.words import Role
-from ctid_asterisk.normalize import Lists
+from ctid_asterisk.lists import Lists
 from ctid_asterisk.wire import AmiReader, Message
 from replay.wire import Floor, recorded
 

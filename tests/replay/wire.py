@@ -12,7 +12,8 @@ from ctid.state.changes import Change, Occurrence, Update
 from ctid.state.invariants import violations
 from ctid.state.profile import Profiles
 from ctid.state.store import Store
-from ctid_asterisk.normalize import Lists, Normalizer
+from ctid_asterisk.lists import Lists, load, snapshot
+from ctid_asterisk.normalize import Normalizer
 from ctid_asterisk.wire import Message
 
 PBX = PbxId("lab")
@@ -30,9 +31,9 @@ class Floor:
         self.store = Store(Profiles())
         self.updates: list[Update] = []
         normalizer = Normalizer(PBX)
-        normalizer.load(lists, now)
+        load(normalizer, lists, now)
         up = LinkUp(pbx=PBX, at=now, driver="asterisk", version="22.10.1")
-        self.feed([up, normalizer.snapshot(now, ())])
+        self.feed([up, snapshot(normalizer, now, ())])
         self.normalizer = normalizer
 
     def feed(self, facts: list[Fact]) -> None:

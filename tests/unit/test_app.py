@@ -9,12 +9,32 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 import structlog
+from msgspec.structs import replace
 
 from ctid import app, vitals
-from ctid.app import CannotStart, RoomEnded, find_driver, make_driver, profiles, state_directory
+from ctid.agents.policy import Placement
+from ctid.app import (
+    CannotStart,
+    RoomEnded,
+    agent_policy,
+    find_driver,
+    make_driver,
+    profiles,
+    state_directory,
+)
 from ctid.cli import main
 from ctid.cli.exits import Exit
-from ctid.config import AgentConfig, Config, HttpConfig, PbxConfig, PhoneConfig, QueueConfig
+from ctid.config import (
+    AfterCallWorkConfig,
+    AgentConfig,
+    AgentRules,
+    Config,
+    HttpConfig,
+    PbxConfig,
+    PhoneConfig,
+    QueueConfig,
+    TeamConfig,
+)
 from ctid.model.capabilities import Capability
 from ctid.model.commands import Command
 from ctid.model.errors import LinkError
@@ -23,6 +43,7 @@ from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId
 from ctid.model.instant import Instant
 from ctid.ports import SettingsError
 from ctid.sdnotify import Notifier
+from ctid.state.profile import AgentProfile
 from ctid.tasks import TaskOwner
 from helpers.logging_setup import logging_restored
 
@@ -284,14 +305,54 @@ def test_profiles() -> None:
     """Names, teams and after-call work reach the state, and a supervisor's phone by any form of its id."""
     config = Config(
         pbx=(),
-        agents=(AgentConfig(id="1001", name="Alice", team="blue"),),
+        agents=(AgentConfig(id="1001", name="Alice", team="blue"), AgentConfig(id="1002")),
+        teams=(TeamConfig(id="blue", after_call_work_s=20),),
         queues=(QueueConfig(id="q", name="Queue", wrapup_s=5),),
         phones=(PhoneConfig(name="desk", pbx="main", address="PJSIP/2001"),),
+        after_call_work=AfterCallWorkConfig(default_s=7),
     )
     found = profiles(config)
-    assert found.agents[AgentId("1001")].team == "blue"
+    assert found.agents[AgentId("1001")] == AgentProfile(name="Alice", team="blue", after_call_work_s=20)
+    assert found.agents[AgentId("1002")].after_call_work_s == 0
     assert found.queues[QueueId("q")].wrapup_s == 5
     assert DeviceId("2001") in found.phones
+    assert (found.after_call_work_s, found.after_call_work_reason) == (7, "")
+    enforced = replace(config, after_call_work=AfterCallWorkConfig(enforce=True))
+    assert profiles(enforced).after_call_work_reason == "after_call_work"
+
+
+def test_agent_policy() -> None:
+    """Who can be logged in where, the reasons of pauses, and ctid's own where the work is enforced."""
+    config = Config(
+        pbx=(PbxConfig(id="main", driver="fake"),),
+        agents=(
+            AgentConfig(id="1001", name="Alice", address="PJSIP/1001", queues=("q",)),
+            AgentConfig(id="2"),
+        ),
+        agent_rules=AgentRules(pause_reasons=("lunch",)),
+    )
+    found = agent_policy(config)
+    assert (found.pbx, found.pause_reasons, found.work_reason) == ("main", ("lunch",), "")
+    assert found.placements == {
+        "1001": Placement(name="Alice", address="PJSIP/1001", queues=(QueueId("q"),)),
+        "2": Placement(),
+    }
+    enforced = replace(config, after_call_work=AfterCallWorkConfig(enforce=True))
+    assert agent_policy(enforced).work_reason == "after_call_work"
+
+
+async def test_after_call_work_is_enforced(config: Callable[..., Config]) -> None:
+    """Where the configuration asks for it, the enforcer runs among the rooms."""
+    manager, owner = Recorder(), TaskOwner()
+    enforced = replace(config(), after_call_work=AfterCallWorkConfig(enforce=True))
+    daemon = owner.spawn("daemon", app.run(enforced, notifier=manager))
+    try:
+        await until(lambda: "READY" in manager.told)
+        assert "after-call work" in {task.get_name() for task in asyncio.all_tasks()}
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(daemon, 10)
+    finally:
+        await owner.close()
 
 
 @pytest.mark.parametrize(

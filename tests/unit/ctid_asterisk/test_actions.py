@@ -202,3 +202,42 @@ def test_errors_are_of_one_tree() -> None:
     assert issubclass(ArgumentError, EncodeError)
     assert issubclass(EncodeError, AmiError)
     assert issubclass(EncodeError, ValueError)
+
+
+def test_members_are_added_paused_and_removed() -> None:
+    """By Asterisk's own words; what is empty is not said."""
+    added = actions.queue_add(
+        "support", "PJSIP/1001", name="O'Brien", state_interface="hint:1001@ext-local", paused=True
+    )
+    assert dict(added.fields) == {
+        "Queue": "support",
+        "Interface": "PJSIP/1001",
+        "MemberName": "O'Brien",
+        "StateInterface": "hint:1001@ext-local",
+        "Penalty": "0",
+        "Paused": "true",
+    }
+    assert dict(actions.queue_remove("support", "Local/1@q/n").fields)["Interface"] == "Local/1@q/n"
+    assert "Reason" not in dict(actions.queue_pause("support", "PJSIP/1001", paused=False).fields)
+    assert dict(actions.queue_pause("support", "PJSIP/1001", paused=True, reason="x" * 79).fields)["Reason"]
+
+
+@pytest.mark.parametrize("reason", ["a|b", "a\r\nb", "a\x07", "x" * 80, "é" * 40])
+def test_a_reason_that_would_not_come_back_as_it_was(reason: str) -> None:
+    """Asterisk cuts at 79 bytes, and its queue log at each bar."""
+    with pytest.raises(EncodeError):
+        actions.queue_pause("support", "PJSIP/1001", paused=True, reason=reason)
+
+
+@pytest.mark.parametrize("penalty", [-1, 1_000_001])
+def test_a_penalty_that_is_none(penalty: int) -> None:
+    """Out of range."""
+    with pytest.raises(EncodeError):
+        actions.queue_add("support", "PJSIP/1001", penalty=penalty)
+
+
+@pytest.mark.parametrize("interface", ["1001", "PJSIP/1001&PJSIP/1002", "PJSIP/1001\r\nAction: x", ""])
+def test_an_interface_that_is_none(interface: str) -> None:
+    """One device, by its technology."""
+    with pytest.raises(EncodeError):
+        actions.queue_add("support", interface)

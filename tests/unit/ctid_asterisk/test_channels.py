@@ -49,7 +49,7 @@ def test_two_in_a_bridge_hear_each_other() -> None:
 def test_a_local_pair_joins_two_bridges_and_is_no_leg() -> None:
     """Caller and phone are in one conversation; the halves of the pair are told as nothing."""
     channels = local_call()
-    assert conversation(channels, "1.1") == conversation(channels, "1.4") == "far"
+    assert conversation(channels, "1.1") == conversation(channels, "1.4") == "near"
     assert channels.leg(channels.by_id["1.2"]) is None
     assert channels.leg(channels.by_id["1.3"]) is None
 
@@ -65,7 +65,7 @@ def test_a_chain_of_two_pairs_is_one_conversation() -> None:
     assert conversation(channels, "1.7") == "third"
     touched = channels.pair("1.5", "1.6")
     assert {"1.1", "1.4", "1.7"} <= set(touched)
-    assert conversation(channels, "1.1") == conversation(channels, "1.7") == "far"
+    assert conversation(channels, "1.1") == conversation(channels, "1.7") == "near"
 
 
 def test_the_last_half_that_hangs_up_parts_the_conversation() -> None:

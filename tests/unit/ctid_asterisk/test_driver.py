@@ -11,20 +11,29 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ctid.model.capabilities import Capability
-from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
+from ctid.model.commands import EndSupervision, PauseAgent, StartSupervision, SwitchSupervision, TakeOver
 from ctid.model.entities import Supervision
-from ctid.model.errors import CtidError, LinkError, LinkRefused
-from ctid.model.facts import CallerAbandoned, Fact, LegChanged, LegEnded, LinkUp, Snapshot, SupervisionChanged
-from ctid.model.ids import CallId, LegId, SupervisionId
+from ctid.model.errors import CtidError, LinkError, LinkRefused, PbxRefused, PbxTimeout
+from ctid.model.facts import (
+    Fact,
+    LegChanged,
+    LegEnded,
+    LinkUp,
+    MemberChanged,
+    OfferMissed,
+    Snapshot,
+    SupervisionChanged,
+)
+from ctid.model.ids import AgentId, CallId, LegId, QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.words import Mode, Purpose, SupervisionEnd, SupervisionState
+from ctid.model.words import Mode, Purpose, SnapshotReason, SupervisionEnd, SupervisionState
 from ctid.tasks import TaskOwner
-from ctid_asterisk import actions
+from ctid_asterisk import actions, snapshots, supervising
 from ctid_asterisk import driver as rooms
 from ctid_asterisk.driver import AsteriskConnection, AsteriskDriver
 from ctid_asterisk.sessions import Record, pack
 from helpers.ami_server import CLOSE, AmiServer, ami_server, answer, block, listing, text_of
-from helpers.ami_words import PBX, Channel, caller, dialled, member_item, message
+from helpers.ami_words import PBX, Channel, caller, dialled, member_event, member_item, message
 from helpers.patience import until
 
 AT = Instant(1000.0)
@@ -51,12 +60,12 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (
         ("CONNECT_S", 1.0),
         ("ARI_FIRST_S", 0.1),
-        ("ARI_AGAIN_S", 0.02),
-        ("FENCE_S", 0.1),
         ("RELOAD_S", 0.02),
         ("UNREADABLE_S", 0.02),
     ):
         monkeypatch.setattr(rooms, name, seconds)
+    monkeypatch.setattr(snapshots, "FENCE_S", 0.1)
+    monkeypatch.setattr(supervising, "ARI_AGAIN_S", 0.02)
 
 
 @pytest.fixture
@@ -195,30 +204,36 @@ class TestSnapshot:
         async with connected(ami) as it:
             await it.has(Snapshot)
             ami.tell(
-                message("QueueCallerJoin", near.block(), Queue="support", Position="1"),
+                message("BridgeEnter", near.block(), BridgeUniqueid="b1", BridgeTechnology="simple_bridge"),
                 message("Hangup", near.block(), Cause="16"),
             )
             await it.has(LegEnded)
-            assert [type(fact) for fact in it.facts] == [LinkUp, Snapshot, LegChanged, LegEnded]
+            assert [type(fact) for fact in it.facts] == [
+                LinkUp,
+                Snapshot,
+                LegChanged,
+                LegEnded,
+            ]
             up, snapshot = it.facts[:2]
             assert isinstance(up, LinkUp)
             assert (up.driver, up.version) == ("asterisk", "22.10.1")
             assert isinstance(snapshot, Snapshot)
             assert ([leg.id for leg in snapshot.legs], len(snapshot.members)) == (["1.1"], 1)
-            assert it.connection.capabilities == frozenset()
+            assert it.connection.capabilities == {Capability.AGENT_COMMANDS}
         assert it.over == "closed"
 
     async def test_events_before_the_fence_are_in_the_snapshot(self, ami: AmiServer) -> None:
         """What happened while the lists were taken is read on top of them, and moments are told after it."""
         near = customer("4")
-        abandoned = message("QueueCallerAbandon", near.block(), Queue="support", Position="1", HoldTime="1")
+        of = {"Queue": "support", "Interface": "PJSIP/1001", "DestUniqueid": "9.9", "RingTime": "2000"}
+        missed = message("AgentRingNoAnswer", near.block(), **of)
         status = ami.says["Status"]
         ami.says["Status"] = lambda fields: (
-            text_of(message("Newchannel", near.block())) + text_of(abandoned) + status(fields)
+            text_of(message("Newchannel", near.block())) + text_of(missed) + status(fields)
         )
         async with connected(ami) as it:
-            await it.has(CallerAbandoned)
-            assert [type(fact) for fact in it.facts] == [LinkUp, Snapshot, CallerAbandoned]
+            await it.has(OfferMissed)
+            assert [type(fact) for fact in it.facts] == [LinkUp, Snapshot, OfferMissed]
             assert len(it.of(Snapshot)[0].legs) == 1
 
     async def test_dead_in_the_middle_of_a_list(self, ami: AmiServer) -> None:
@@ -264,13 +279,144 @@ class TestSnapshot:
             await it.has(LegChanged)
             assert ami.count("QueueStatus") == 1
 
-    async def test_a_reload_whose_lists_are_refused_ends_the_link(self, ami: AmiServer) -> None:
-        """What is known cannot be vouched for any more."""
+    async def test_a_reconcile_whose_lists_are_refused_leaves_what_is_known(self, ami: AmiServer) -> None:
+        """The link goes on, whoever asked is told why, and the next one is as good as any."""
+        ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", customer().item())
+        with capture_logs() as logs:
+            async with connected(ami) as it:
+                await it.has(Snapshot)
+                status = ami.says["QueueStatus"]
+                ami.says["QueueStatus"] = answer("Message: no", status="Error")
+                with pytest.raises(PbxRefused, match="list its queues: no"):
+                    await it.connection.resync(SnapshotReason.REQUEST)
+                ami.tell(message("Reload", Module="queues", Status="0"))
+                await until(lambda: any(entry["event"] == "no snapshot" for entry in logs))
+                ami.tell(message("Newchannel", caller("PJSIP/3002-00000002", "2.2", "7000").block()))
+                await it.has(LegChanged)
+                ami.says["QueueStatus"] = status
+                ami.says["CoreShowChannels"] = answer("Message: Permission denied", status="Error")
+                with pytest.raises(PbxRefused, match="Permission denied; CoreShowChannels needs `system` or"):
+                    await it.connection.resync(SnapshotReason.REQUEST)
+                ami.says["CoreShowChannels"] = listing(
+                    "CoreShowChannelsComplete",
+                    customer().item(),
+                    caller("PJSIP/3002-00000002", "2.2", "7000").item(),
+                )
+                await it.connection.resync(SnapshotReason.TIMER)
+                assert [leg.id for leg in it.of(Snapshot)[-1].legs] == ["1.1", "2.2"]
+                assert ami.connections == 1
+
+    async def test_facts_are_told_while_lists_are_taken(self, ami: AmiServer) -> None:
+        """They come before the snapshot that they are in, and nothing is told twice."""
+        near = customer("4")
         async with connected(ami) as it:
             await it.has(Snapshot)
-            ami.says["QueueStatus"] = answer("Message: no", status="Error")
-            ami.tell(message("Reload", Module="queues", Status="0"))
-            await until(lambda: isinstance(it.over, LinkError))
+            channels = ami.says["CoreShowChannels"]
+            born = text_of(message("Newchannel", near.block()))
+            ami.says["CoreShowChannels"] = lambda fields: born + channels(fields)
+            await it.connection.resync(SnapshotReason.TIMER)
+            await it.has(Snapshot, 2)
+            assert [type(fact) for fact in it.facts] == [
+                LinkUp,
+                Snapshot,
+                LegChanged,
+                Snapshot,
+            ]
+            assert it.of(Snapshot)[1].legs == (it.of(LegChanged)[0].leg,)
+
+    async def test_requests_share_a_snapshot(self, ami: AmiServer) -> None:
+        """All that come while one is taken share the next; the timer is content with the one under way."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            resync = it.connection.resync
+            async with asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(resync(SnapshotReason.REQUEST))
+                await until(lambda: ami.count("QueueStatus") == 2)
+                for reason in (SnapshotReason.TIMER, SnapshotReason.REQUEST, SnapshotReason.RELOADED):
+                    group.create_task(resync(reason))
+            assert ami.count("QueueStatus") == 3
+            await it.has(Snapshot, 3)
+            reasons = [snapshot.reason for snapshot in it.of(Snapshot)]
+            assert reasons == [SnapshotReason.CONNECTED, SnapshotReason.REQUEST, SnapshotReason.RELOADED]
+
+    async def test_whoever_asked_may_go(self, ami: AmiServer) -> None:
+        """A request that is cancelled takes no snapshot from others who wait for it."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            owner = TaskOwner()
+            going = owner.spawn("going", it.connection.resync(SnapshotReason.REQUEST))
+            owner.spawn("staying", it.connection.resync(SnapshotReason.REQUEST))
+            await until(lambda: ami.count("QueueStatus") == 2)
+            going.cancel()
+            await it.has(Snapshot, 2)
+            await owner.close()
+
+    async def test_whoever_waits_when_it_is_closed(self, ami: AmiServer) -> None:
+        """He learns it, whether his snapshot is under way, is the next one, or was not even begun."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.says["CoreShowChannels"] = lambda _: ""
+            owner, ends = TaskOwner(), list[str]()
+
+            async def ask() -> None:
+                with pytest.raises(LinkError) as error:
+                    await it.connection.resync(SnapshotReason.REQUEST)
+                ends.append(str(error.value))
+
+            owner.spawn("first", ask())
+            await until(lambda: ami.count("CoreShowChannels") == 2)
+            owner.spawn("second", ask())
+            await asyncio.sleep(0)
+            await it.connection.close()
+            await until(lambda: len(ends) == 2)
+            await owner.close()
+
+    async def test_a_link_that_is_lost_at_the_fence(self, ami: AmiServer) -> None:
+        """There is no snapshot of it, however complete the lists were."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.says["Setvar"] = lambda _: CLOSE
+            with pytest.raises(LinkError, match="no snapshot"):
+                await it.connection.resync(SnapshotReason.TIMER)
+            assert len(it.of(Snapshot)) == 1
+
+    async def test_lists_that_can_be_done_without(self, ami: AmiServer) -> None:
+        """Of an absent module nothing is asked again; of a refused one it is said once what is missing."""
+        ami.says["ParkedCalls"] = answer("Message: Invalid/unknown command: ParkedCalls.", status="Error")
+        ami.says["PJSIPShowContacts"] = answer("Message: Permission denied", status="Error")
+        with capture_logs() as logs:
+            async with connected(ami) as it:
+                await it.has(Snapshot)
+                await it.connection.resync(SnapshotReason.REQUEST)
+        assert (ami.count("ParkedCalls"), ami.count("PJSIPShowContacts")) == (1, 2)
+        said = [entry["event"] for entry in logs if "refuses a list" in entry["event"]]
+        assert len(said) == 1
+        assert said[0].endswith("denied; PJSIPShowContacts needs `system` among the AMI user's `write`")
+
+    async def test_a_list_that_does_not_come_later(
+        self, ami: AmiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is no snapshot, and no end of the link either: the PBX answers what else it is asked."""
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            soon = replace(actions.core_show_channels(), deadline_s=0.05)
+            monkeypatch.setattr(actions, "core_show_channels", lambda: soon)
+            ami.says["CoreShowChannels"] = lambda _: ""
+            with pytest.raises(PbxTimeout):
+                await it.connection.resync(SnapshotReason.REQUEST)
+            monkeypatch.undo()
+            ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete")
+            await it.connection.resync(SnapshotReason.REQUEST)
+
+    async def test_a_list_that_cannot_be_read_later(self, ami: AmiServer) -> None:
+        """What is known stays, and whoever asked is told."""
+        ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", customer().item())
+        async with connected(ami) as it:
+            await it.has(Snapshot)
+            ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", message("CoreShowChannel"))
+            with pytest.raises(PbxRefused, match="cannot be read"):
+                await it.connection.resync(SnapshotReason.REQUEST)
 
     async def test_an_action_that_is_not_answered(
         self, ami: AmiServer, monkeypatch: pytest.MonkeyPatch
@@ -296,7 +442,7 @@ class TestEnd:
             assert isinstance(it.facts[-1], LegChanged)
             assert "eof" in str(it.over)
             with pytest.raises(LinkError, match="no snapshot"):
-                await it.connection.resync()
+                await it.connection.resync(SnapshotReason.REQUEST)
 
     async def test_the_end_in_the_middle_of_an_event(self, ami: AmiServer) -> None:
         """What was cut off is never told."""
@@ -377,12 +523,15 @@ class TestUnreadable:
                 for _ in range(3):
                     ami.tell(message("Newchannel", Channel="PJSIP/1-1"))
                 ami.tell(message("Hangup", customer().block(), Cause="16"), message("Rename"))
-                ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", customer().item())
+                other = caller("PJSIP/3002-00000002", "2.2", "7000", state="6")
+                ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", other.item())
                 await it.has(Snapshot, 2)
-                assert [leg.id for leg in it.of(Snapshot)[1].legs] == ["1.1"]
+                assert [leg.id for leg in it.of(Snapshot)[1].legs] == ["2.2"]
+                assert it.of(Snapshot)[1].reason is SnapshotReason.UNREADABLE
+                assert ami.count("QueueStatus") == 3, "what differs is looked at twice"
                 ami.tell(message("Newchannel", Channel="PJSIP/1-1"))
                 await it.has(Snapshot, 3)
-                assert ami.count("QueueStatus") == 3
+                assert ami.count("QueueStatus") == 4
                 assert ami.connections == 1
         told = [entry for entry in logs if entry["event"] == UNREADABLE]
         assert [entry["what"] for entry in told] == [
@@ -490,7 +639,7 @@ class TestAri:
     async def test_with_it_calls_can_be_supervised(self, ami: AmiServer, ari: AriServer) -> None:
         """And an end of a session that is none is refused by its name."""
         async with connected(ami, **with_ari(ari)) as it:
-            assert it.connection.capabilities == {Capability.SUPERVISE, Capability.TAKE_OVER}
+            assert it.connection.capabilities == frozenset(Capability)
             for command in (
                 EndSupervision(supervision=SupervisionId("s9")),
                 SwitchSupervision(supervision=SupervisionId("s9"), mode=Mode.BARGE),
@@ -512,13 +661,13 @@ class TestAri:
         ari.status = 401
         async with connected(ami, **with_ari(ari)) as it:
             await it.has(Snapshot)
-            assert it.connection.capabilities == frozenset()
+            assert it.connection.capabilities == {Capability.AGENT_COMMANDS}
             with pytest.raises(CtidError) as refused:
                 await it.connection.execute(EndSupervision(supervision=SupervisionId("s1")))
             assert refused.value.code == "pbx.link_down"
             assert "ctid.toml" in refused.value.detail
             ari.status = 200
-            await until(lambda: bool(it.connection.capabilities))
+            await until(lambda: Capability.SUPERVISE in it.connection.capabilities)
 
     async def test_down_and_up_again(self, ami: AmiServer, ari: AriServer) -> None:
         """The session goes on without us, a snapshot meanwhile holds it, and it is taken up again."""
@@ -527,12 +676,12 @@ class TestAri:
             await it.has(SupervisionChanged)
             ari.status = 503
             await ari.cut()
-            await until(lambda: not it.connection.capabilities)
-            await it.connection.resync()
+            await until(lambda: Capability.SUPERVISE not in it.connection.capabilities)
+            await it.connection.resync(SnapshotReason.REQUEST)
             await it.has(Snapshot, 2)
             assert [session.id for session in it.of(Snapshot)[1].supervisions] == ["s1"]
             ari.status = 200
-            await until(lambda: bool(it.connection.capabilities))
+            await until(lambda: Capability.SUPERVISE in it.connection.capabilities)
             await it.has(SupervisionChanged, 2)
             assert it.of(SupervisionChanged)[1].supervision.state is SupervisionState.ACTIVE
 
@@ -588,17 +737,65 @@ class TestAri:
         self, ami: AmiServer, ari: AriServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The log says so, and it is not taken back at once: two daemons would do nothing else."""
-        monkeypatch.setattr(rooms, "ARI_REPLACED_S", 0.3)
+        monkeypatch.setattr(supervising, "ARI_REPLACED_S", 0.3)
         loop = asyncio.get_running_loop()
         with capture_logs() as logs:
             async with connected(ami, **with_ari(ari)) as it:
                 (socket,) = ari.sockets
                 began = loop.time()
                 await socket.send_json({"type": "ApplicationReplaced", "application": "ctid"})
-                await until(lambda: not it.connection.capabilities)
-                await until(lambda: bool(it.connection.capabilities))
+                await until(lambda: Capability.SUPERVISE not in it.connection.capabilities)
+                await until(lambda: Capability.SUPERVISE in it.connection.capabilities)
                 assert loop.time() - began >= 0.3
         assert any("took over the Stasis application" in str(entry.get("reason")) for entry in logs)
+
+
+class TestKnownBad:
+    """A version of Asterisk that is known to do harm to calls that are whispered into."""
+
+    START = StartSupervision(
+        supervision=replace(SESSION, mode=Mode.WHISPER), address="PJSIP/2001", target=LegId(NEAR), ring_s=5.0
+    )
+
+    @pytest.mark.parametrize("allowed", [False, True])
+    async def test_it_is_refused_unless_it_is_allowed(
+        self, ami: AmiServer, ari: AriServer, *, allowed: bool
+    ) -> None:
+        """The log says so at the login, and the refusal names the issue and the cure."""
+        switch = SwitchSupervision(supervision=SupervisionId("s9"), mode=Mode.BARGE)
+        ami.says["CoreSettings"] = answer("AsteriskVersion: 22.11.0")
+        with capture_logs() as logs:
+            async with connected(ami, **with_ari(ari), allow_known_bad=allowed) as it:
+                for command in (self.START, switch):
+                    with pytest.raises(CtidError) as refused:
+                        await it.connection.execute(command)
+                    assert ("#2134" in refused.value.detail) is not allowed
+                    assert ("allow_known_bad = true" in refused.value.detail) is not allowed
+        assert sum("#2134" in entry["event"] for entry in logs) == 1
+
+    async def test_keys_do_not_switch_to_it(self, ami: AmiServer) -> None:
+        """Those that lead elsewhere are left."""
+        ami.says["CoreSettings"] = answer("AsteriskVersion: 22.11.0")
+        async with connected(ami) as it:
+            keys = {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE}
+            kept = it.connection._supervising._without_harm(replace(self.START, keys=keys))
+            assert kept.keys == {"4": Mode.LISTEN}
+
+
+async def test_agents_are_commanded(ami: AmiServer) -> None:
+    """Without ARI as well; members are known from the lists, and from events."""
+    ami.says["QueueStatus"] = listing(
+        "QueueStatusComplete", message("QueueParams", Queue="support"), member_item()
+    )
+    ami.says["QueuePause"] = answer("Message: Interface paused successfully")
+    pause = PauseAgent(agent=AgentId("1001"), queue=QueueId("support"), reason="lunch")
+    async with connected(ami) as it:
+        await it.has(Snapshot)
+        await it.connection.execute(pause)
+        ami.tell(member_event("QueueMemberPause", Paused="1", PausedReason="lunch"))
+        await it.has(MemberChanged)
+        await it.connection.execute(pause)
+        assert ami.count("QueuePause") == 1
 
 
 class TestHangUp:
@@ -640,7 +837,7 @@ class TestHangUp:
         await listening.has(SupervisionChanged, 2)
         told = listening.of(SupervisionChanged)[1].supervision
         assert told.state is SupervisionState.ACTIVE
-        await until(lambda: bool(listening.connection.capabilities))
+        await until(lambda: Capability.SUPERVISE in listening.connection.capabilities)
 
 
 class TestTakeOver:

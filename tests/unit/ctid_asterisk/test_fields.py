@@ -86,6 +86,7 @@ def test_the_device_of_a_channel(channel: str, device: str | None) -> None:
     [
         ("PJSIP/1001", "1001"),
         ("hint:1007@ext-local", "1007"),
+        ("Agent:1007", "1007"),
         ("Local/1007@from-queue/n", "1007"),
         ("Local/1007@from-queue", "1007"),
         ("IAX2/office", "iax2.office"),
@@ -112,6 +113,11 @@ def test_the_device_of_an_interface(interface: str, device: str | None) -> None:
 def test_the_agent_of_an_interface(interface: str, agent: str) -> None:
     """An agent's address is the same in all forms of a member's interface, and safe in a topic."""
     assert fields.agent_of_interface(interface) == agent
+
+
+def test_the_device_of_an_endpoint() -> None:
+    """The same as that of its channels, whatever characters it has."""
+    assert fields.device_of_endpoint("with space") == fields.device_of_channel("PJSIP/with space-00000001")
 
 
 def test_100_is_not_1001() -> None:

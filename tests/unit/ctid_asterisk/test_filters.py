@@ -42,17 +42,26 @@ def test_which_version_knows_advanced_filters(version: str, advanced: bool) -> N
 
 
 def test_advanced_filters() -> None:
-    """Each name becomes one exclude by name; of VarSet, variables that begin with CTID are kept."""
+    """Each name becomes one exclude by name; of VarSet, ctid's own and QUEUESTATUS are kept."""
     newexten, varset = exclude(frozenset({"VarSet", "Newexten"}), advanced=True)
     assert newexten.fields == (("Operation", "Add"), ("MatchCriteria", "action(exclude),name(Newexten)"))
     fields = dict(varset.fields)
     assert fields["MatchCriteria"] == "action(exclude),name(VarSet),header(Variable),method(regex)"
-    for variable, dropped in {"CTIDFENCE": False, "CTID_SESSION": False, "CHANNEL": True, "X": True}.items():
+    kept = {"CTIDFENCE": False, "CTID_SESSION": False, "QUEUESTATUS": False}
+    gone = {
+        "CHANNEL": True,
+        "X": True,
+        "QUEUEPOSITION": True,
+        "QUEUENAME": True,
+        "QUX": True,
+        "RTPAUDIOQOS": True,
+    }
+    for variable, dropped in (kept | gone).items():
         assert (re.search(fields["Filter"], variable) is not None) is dropped
 
 
 def test_legacy_filters() -> None:
-    """A legacy filter drops the whole name only, and of VarSet keeps the variables that begin with CTID."""
+    """A legacy filter drops the whole name only, and of VarSet keeps ctid's own and QUEUESTATUS."""
     hangup, varset = exclude(frozenset({"VarSet", "Hangup"}), advanced=False)
     assert all(key != "MatchCriteria" for key, _ in (*hangup.fields, *varset.fields))
     assert excluded_by(hangup, "Event: Hangup|Privilege: call,all")
@@ -62,6 +71,8 @@ def test_legacy_filters() -> None:
     assert not excluded_by(
         varset, "Event: VarSet|Channel: none|ChanVariable: X=1|Variable: CTIDFENCE|Value: 1"
     )
+    assert not excluded_by(varset, "Event: VarSet|Channel: x|Variable: QUEUESTATUS|Value: TIMEOUT")
+    assert excluded_by(varset, "Event: VarSet|Channel: x|Variable: QUEUEPOSITION|Value: 1")
     assert not excluded_by(varset, "Event: Newstate|ChanVariable: X=1")
 
 

@@ -48,7 +48,7 @@ def test_the_device_is_the_state_interfaces() -> None:
 
 def test_an_old_asterisk_leaves_fields_out() -> None:
     """What a block does not tell has its default, and empty numbers are zero."""
-    fields = {"queue": "support", "interface": "Agent:12", "penalty": "", "callstaken": "", "lastcall": ""}
+    fields = {"queue": "support", "interface": "Custom:12", "penalty": "", "callstaken": "", "lastcall": ""}
     _, member = Members().read(fields)
     assert (member.agent, member.device, member.device_state) == ("12", None, DeviceState.UNKNOWN)
     assert (member.penalty, member.calls_taken, member.last_call_at, member.wrapup_s) == (0, 0, None, 0.0)
@@ -92,7 +92,7 @@ def test_a_channel_that_is_no_members_ends_nothing() -> None:
     known = members()
     assert known.offer_over("9.9") is None
     assert known.serve_over("9.9", Instant(1)) is None
-    known.swap("9.9", "9.8")
+    known.swap("9.9", "9.8", None)
     assert (known.offers, known.serves) == ({}, {})
 
 
@@ -135,15 +135,93 @@ def test_a_caller_offered_and_served_at_once_is_let_go_of_once() -> None:
 
 
 def test_a_swap_hands_offer_and_call_on() -> None:
-    """The phone that takes a Local channel's place has what that one had."""
+    """Another half, and then her phone, that takes a Local channel's place has what that one had."""
     known = members()
     known.offer(KEY, "1.1", "1.2")
-    known.swap("1.2", "1.4")
+    known.swap("1.2", "1.4", None)
     assert known.offers == {"1.4": (KEY, "1.1")}
     known.connect(KEY, "1.1", "1.4")
-    known.swap("1.4", "1.5")
+    known.swap("1.4", "1.5", DeviceId("1001"))
     assert known.serve_over("1.4", Instant(1)) is None
     assert known.serve_over("1.5", Instant(2)) == KEY
+
+
+def test_somebody_elses_phone_takes_nothing_over() -> None:
+    """Whoever else comes into the half's place has been given the caller: she is done with him."""
+    known = members()
+    known.connect(KEY, "1.1", "1.2")
+    known.swap("1.2", "1.4", DeviceId("1002"))
+    assert known.serve_over("1.2", Instant(1)) == KEY
+
+
+def test_what_is_picked_up_is_no_offer_and_no_service() -> None:
+    """By the phone that rang, or by the caller and the device behind a Local channel; the rest rings on."""
+    known = members()
+    read(known, Queue="sales", Interface="Local/1002@q", StateInterface="PJSIP/1002")
+    local = ("sales", "Local/1002@q")
+    known.offer(KEY, "1.1", "1.4")
+    known.offer(local, "2.1", "2.4")
+    assert known.pick_up(DeviceId("1001"), "1.4", "3.1", {"1.1"}) == [KEY]
+    assert known.connect(KEY, "1.1", "3.1") == KEY
+    assert (known.by_key[KEY].offered, known.by_key[KEY].serving, known.by_key[KEY].in_call) == (
+        None,
+        None,
+        True,
+    )
+    assert known.pick_up(DeviceId("1002"), "2.5", "3.2", {"9.9"}) == []
+    assert known.pick_up(DeviceId("1009"), "2.5", "3.2", {"2.1"}) == []
+    assert known.pick_up(DeviceId("1002"), "2.5", "3.2", {"2.1"}) == [local]
+    known.connect(local, "2.1", "2.4")
+    assert known.serves == {}
+    known.forget("2.4")
+    known.connect(local, "2.1", "2.4")
+    assert known.by_key[local].serving == "2.1"
+
+
+def test_another_caller_takes_the_place() -> None:
+    """An offer and a call go on with the new one."""
+    known = members()
+    known.offer(KEY, "1.1", "1.4")
+    assert known.becomes("1.1", "5.1") == [KEY]
+    assert known.by_key[KEY].offered == "5.1"
+    known.connect(KEY, "5.1", "1.4")
+    assert known.becomes("5.1", "6.1") == [KEY]
+    assert known.by_key[KEY].serving == "6.1"
+    assert known.becomes("5.1", "6.1") == []
+
+
+def test_the_last_caller_is_remembered() -> None:
+    """After the call as well; of one who had none there is none."""
+    known = members()
+    assert known.last_caller(KEY) is None
+    known.connect(KEY, "1.1", "1.4")
+    known.serve_over("1.4", Instant(1))
+    assert known.last_caller(KEY) == "1.1"
+
+
+def test_an_agent_of_the_pool_has_the_phone_she_logged_in_with() -> None:
+    """Until she logs off, in the blocks that come meanwhile as well; others keep theirs."""
+    known = members()
+    pooled = ("pool", "Local/12@pool")
+    read(known, Queue="pool", Interface="Local/12@pool", StateInterface="Agent:12")
+    assert known.by_key[pooled].device == "12"
+    assert known.log_in("12", DeviceId("1005")) == [pooled]
+    read(known, Queue="pool", Interface="Local/12@pool", StateInterface="Agent:12")
+    assert known.by_key[pooled].device == "1005"
+    assert known.log_in("12", None) == [pooled]
+    assert (known.by_key[pooled].device, known.by_key[KEY].device) == ("12", "1001")
+    known.remove(pooled)
+    assert known.log_in("12", DeviceId("1005")) == []
+    known.remove(pooled)
+
+
+def test_since_when_she_is_paused_and_logged_in() -> None:
+    """The pause's time stays on the wire after its end, and an older Asterisk tells no login."""
+    known = members(LoginTime="100", LastPause="200", Paused="1")
+    assert (known.by_key[KEY].logged_in_at, known.by_key[KEY].paused_at) == (100.0, 200.0)
+    read(known, LastPause="200", Paused="0")
+    assert (known.by_key[KEY].logged_in_at, known.by_key[KEY].paused_at) == (100.0, None)
+    assert members(LoginTime="0").by_key[KEY].logged_in_at is None
 
 
 def test_of_two_calls_the_other_goes_on() -> None:

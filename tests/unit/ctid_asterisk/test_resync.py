@@ -1,13 +1,14 @@
 import pytest
 
 from ctid.model.entities import Supervision
-from ctid.model.facts import CallerAbandoned, Fact, LegChanged, LegEnded, Snapshot
+from ctid.model.facts import Fact, LegChanged, LegEnded, OfferMissed, Snapshot
 from ctid.model.instant import Instant
-from ctid.model.words import LegState
+from ctid.model.words import LegState, SnapshotReason
+from ctid_asterisk import resync as rooms
 from ctid_asterisk.normalize import Normalizer, UnreadableError
 from ctid_asterisk.resync import Resync
 from ctid_asterisk.wire import Message
-from helpers.ami_words import PBX, Channel, caller, lists, message
+from helpers.ami_words import PBX, Channel, caller, lists, message, queue_entry
 
 NOW = Instant(1000.0)
 
@@ -120,21 +121,33 @@ class TestListsAheadOfEvents:
 
 
 def test_moments_are_kept_and_told_after_the_snapshot() -> None:
-    """No snapshot holds an abandoned call: those of before and after the lists follow it in their order."""
+    """No snapshot holds a missed call: those of before and after the lists follow it in their order."""
     resync = pending()
 
-    def abandons(position: str) -> Message:
-        return event("QueueCallerAbandon", customer(), Queue="support", Position=position, HoldTime="3")
+    def misses(seconds: int) -> Message:
+        of = {"Queue": "support", "Interface": "PJSIP/1001", "DestUniqueid": "9.9"}
+        return event("AgentRingNoAnswer", customer(), RingTime=f"{seconds}000", **of)
 
-    hear(resync, abandons("1"))
+    hear(resync, misses(1))
     resync.load(lists(), NOW)
     resync.expect("f1")
-    facts = hear(resync, abandons("2"), fence())
+    facts = hear(resync, misses(2), fence())
     snapshot(facts)
-    assert [fact.position for fact in facts[1:] if isinstance(fact, CallerAbandoned)] == [1, 2]
+    assert [fact.ring_s for fact in facts[1:] if isinstance(fact, OfferMissed)] == [1, 2]
     resync.begin()
     resync.load(lists(), NOW)
     assert len(resync.finish(NOW)) == 1
+
+
+def test_the_first_lists_can_be_asked_for_again() -> None:
+    """Before it is whole, a second try keeps the events from there on."""
+    resync, near = pending(), customer(state="6")
+    resync.load(lists(), NOW)
+    resync.begin()
+    assert hear(resync, event("Newchannel", near)) == []
+    resync.load(lists(near.item()), NOW)
+    resync.expect("f2")
+    assert len(snapshot(hear(resync, fence("f2"))).legs) == 1
 
 
 def test_an_event_that_cannot_be_read_does_not_cost_the_snapshot() -> None:
@@ -176,26 +189,160 @@ def test_without_a_fence_the_snapshot_is_told_all_the_same() -> None:
     assert hear(resync, fence()) == []
 
 
-def test_a_second_snapshot_keeps_events_from_its_beginning_on() -> None:
-    """While the lists are asked for again, facts stop, and what happened meanwhile is in the snapshot."""
-    resync, near, other = pending(), customer(state="6"), customer("2.2")
-    resync.load(lists(near.item()), NOW)
-    resync.expect("f1")
-    hear(resync, fence())
-    resync.begin()
-    resync.begin()
-    assert hear(resync, event("Newchannel", other), event("Hangup", near, Cause="16"), fence()) == []
-    resync.load(lists(other.item()), NOW)
-    resync.expect("f2")
-    assert [leg.id for leg in snapshot(hear(resync, fence("f2"))).legs] == ["2.2"]
-    (fact,) = hear(resync, event("Hangup", other, Cause="16"))
-    assert isinstance(fact, LegEnded)
-
-
-def test_lists_that_come_unasked_are_read_with_nothing_on_top() -> None:
-    """A snapshot that was finished can be loaded again: there are no kept events."""
+def live(*channels: Channel) -> Resync:
+    """A link whose first snapshot held these channels."""
     resync = pending()
-    resync.load(lists(), NOW)
-    resync.finish(NOW)
-    resync.load(lists(customer(state="6").item()), NOW)
-    assert len(snapshot(resync.finish(NOW)).legs) == 1
+    resync.load(lists(*[channel.item() for channel in channels]), NOW)
+    resync.expect("f1")
+    snapshot(hear(resync, fence()))
+    return resync
+
+
+class TestReconcile:
+    """The snapshots after the first: facts go on, and what differs is looked at twice."""
+
+    def test_facts_go_on(self) -> None:
+        """Each event tells its facts at once, and the snapshot is what they told, times and all."""
+        near, other = customer(state="6"), customer("2.2")
+        resync = live(near)
+        resync.begin(SnapshotReason.TIMER)
+        (born,) = hear(resync, event("Newchannel", other))
+        assert isinstance(born, LegChanged)
+        assert resync.load(lists(other.item()), NOW) == []
+        assert [type(fact) for fact in hear(resync, event("Hangup", near, Cause="16"))] == [LegEnded]
+        resync.expect("f2")
+        assert resync.taking
+        told = snapshot(resync.receive(fence("f2"), Instant(2000.0)))
+        assert told.legs == (born.leg,)
+        assert told.reason is SnapshotReason.TIMER
+        assert not resync.taking
+        assert not resync.again
+
+    def test_what_differs_twice_is_mended(self) -> None:
+        """Nothing is told after the first look; the second one settles it."""
+        resync = live(customer(state="6"))
+        resync.begin(SnapshotReason.REQUEST)
+        resync.load(lists(), NOW)
+        resync.expect("f2")
+        assert hear(resync, fence("f2")) == []
+        assert resync.again
+        resync.look_again()
+        assert not resync.again
+        resync.load(lists(), NOW)
+        resync.expect("f3")
+        assert snapshot(hear(resync, fence("f3"))).legs == ()
+        assert not resync.again
+        resync.begin()
+        assert not resync.again
+
+    def test_what_differs_once_is_left_alone(self) -> None:
+        """A list that was a moment ahead of an event is no difference."""
+        near, other = customer(state="6"), customer("2.2", state="6")
+        resync = live(near)
+        resync.begin(SnapshotReason.TIMER)
+        resync.load(lists(), NOW)
+        resync.expect("f2")
+        hear(resync, fence("f2"))
+        resync.look_again()
+        hear(resync, event("Newchannel", other))
+        resync.load(lists(near.item(), other.item()), NOW)
+        resync.expect("f3")
+        assert [leg.id for leg in snapshot(hear(resync, fence("f3"))).legs] == ["1.1", "2.2"]
+
+    def test_what_an_event_has_touched_is_not_judged(self) -> None:
+        """The lists may be older or newer than that event."""
+        near = customer(state="6")
+        resync = live(near)
+        resync.begin(SnapshotReason.TIMER)
+        near.bridge = "b1"
+        entered = {"BridgeUniqueid": "b1", "BridgeTechnology": "simple_bridge"}
+        hear(resync, event("BridgeEnter", near, **entered))
+        near.bridge = ""
+        resync.load(lists(near.item()), NOW)
+        resync.expect("f2")
+        (leg,) = snapshot(hear(resync, fence("f2"))).legs
+        assert leg.conversation == "b1"
+
+    def test_no_list_brings_a_dead_channel_back(self) -> None:
+        """Its end has been told, and it stays ended, however often it is listed."""
+        gone = customer(state="6")
+        resync = live(gone)
+        hear(resync, event("Hangup", gone, Cause="16"))
+        resync.begin(SnapshotReason.TIMER)
+        resync.load(lists(gone.item()), NOW)
+        resync.expect("f2")
+        assert snapshot(hear(resync, fence("f2"))).legs == ()
+
+    def test_tombstones_are_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The oldest gives way."""
+        monkeypatch.setattr(rooms, "TOMBSTONES", 2)
+        resync = live()
+        hear(resync, *[event("Hangup", customer(f"{i}.{i}"), Cause="16") for i in range(1, 4)])
+        assert list(resync._ended) == ["2.2", "3.3"]
+
+    def test_a_reload_meanwhile_is_the_reason(self) -> None:
+        """What differs then is no drift."""
+        resync = live()
+        resync.reloaded()
+        resync.begin(SnapshotReason.TIMER)
+        resync.reloaded()
+        resync.load(lists(), NOW)
+        resync.expect("f2")
+        assert snapshot(hear(resync, fence("f2"))).reason is SnapshotReason.RELOADED
+
+    def test_lists_that_were_not_to_be_had(self) -> None:
+        """What is known stays, and facts go on."""
+        near = customer(state="6")
+        resync = live(near)
+        resync.begin(SnapshotReason.TIMER)
+        resync.give_up()
+        assert not resync.taking
+        assert [type(fact) for fact in hear(resync, event("Hangup", near, Cause="16"))] == [LegEnded]
+        first = pending()
+        first.give_up()
+        assert first.taking
+
+    def test_a_fence_that_does_not_come(self) -> None:
+        """What differs is looked at again, and then the snapshot is told without it."""
+        resync = live(customer(state="6"))
+        resync.begin(SnapshotReason.TIMER)
+        resync.load(lists(), NOW)
+        resync.expect("f2")
+        assert resync.finish(NOW) == []
+        assert resync.again
+        resync.look_again()
+        resync.load(lists(), NOW)
+        assert snapshot(resync.finish(NOW)).legs == ()
+
+    def test_an_end_without_lists(self) -> None:
+        """What is known is told, and nothing of it is called in question."""
+        resync = live(customer(state="6"))
+        assert len(snapshot(resync.finish(NOW)).legs) == 1
+
+    def test_an_unreadable_event_meanwhile(self) -> None:
+        """It is raised once, as ever."""
+        resync = live()
+        resync.begin(SnapshotReason.TIMER)
+        with pytest.raises(UnreadableError, match="Newchannel"):
+            hear(resync, message("Newchannel"))
+
+    def test_what_asterisk_does_not_tell_is_told_before_the_snapshot(self) -> None:
+        """Those who wait move up without an event: that is a fact of its own, and no drift."""
+        first, second = customer(), customer("2.2")
+        resync = live(first, second)
+        for place, caller_ in enumerate((first, second), 1):
+            hear(resync, event("QueueCallerJoin", caller_, Queue="support", Position=str(place)))
+        hear(resync, event("QueueCallerLeave", first, Queue="support", Position="1"))
+        resync.begin(SnapshotReason.TIMER)
+        entries = (message("QueueParams", Queue="support"), queue_entry(second, "support", 1, 5))
+        facts: list[Fact] = []
+        for token in ("f2", "f3"):
+            resync.load(lists(first.item(), second.item(), queues=entries), NOW)
+            resync.expect(token)
+            facts = hear(resync, fence(token))
+            resync.look_again()
+        moved, told = facts
+        assert isinstance(moved, LegChanged)
+        assert (moved.leg.id, moved.leg.position) == ("2.2", 1)
+        assert isinstance(told, Snapshot)
+        assert moved.leg in told.legs

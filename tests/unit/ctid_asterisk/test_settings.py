@@ -18,6 +18,7 @@ def test_user_and_secret_are_enough() -> None:
         True,
     )
     assert settings.takeover_context == "ctid-takeover"
+    assert settings.quality
     assert settings.ari is None
 
 

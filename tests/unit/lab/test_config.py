@@ -15,9 +15,9 @@ ROOT = Root(Path("/nowhere"), "x86_64-linux-gnu")
 PORTS = Ports(sip=15060, ami=15038, ari=18088, mqtt=11883, http=18080, rtp=12000)
 
 
-def rendered(*, direct_media: bool = False, persist: bool = False) -> dict[str, str]:
+def rendered(*, direct_media: bool = False, persist: bool = False, scenarios: bool = False) -> dict[str, str]:
     """Every file of a rig below /rig, by its name."""
-    options = RigOptions(direct_media=direct_media, persist=persist)
+    options = RigOptions(direct_media=direct_media, persist=persist, scenarios=scenarios)
     return {path.name: text for path, text in render(ROOT, RigPaths(Path("/rig")), PORTS, options).items()}
 
 
@@ -70,11 +70,46 @@ def test_members_are_static_and_desk_is_in_the_local_form() -> None:
     assert "strategy = linear" in desk
 
 
+def test_scenarios_add_queues_and_a_qualified_phone_and_change_nothing_else() -> None:
+    """The default rig has three queues and no qualified phone; the scenarios' rig has that and more."""
+    plain, more = rendered(), rendered(scenarios=True)
+    assert more["queues.conf"].startswith(plain["queues.conf"].rstrip())
+    names = re.findall(r"^\[(\w+)\]\(lab\)", plain["queues.conf"], re.MULTILINE)
+    assert names == ["support", "sales", "desk"]
+    assert "\nqualify_frequency = 2" not in plain["pjsip.conf"]
+    assert more["pjsip.conf"].count("\nqualify_frequency = 2") == 1
+    assert "qualify_frequency = 2" in more["pjsip.conf"].partition("[1008](phone-aor)")[2][:60]
+    for name in plain.keys() - {"queues.conf", "pjsip.conf"}:
+        assert plain[name] == more[name]
+
+
+def test_scenarios_queues_have_members_of_each_form() -> None:
+    """Local with and without /n, with a hint, a phone, an agent of the pool, and nothing as its state."""
+    text = rendered(scenarios=True)["queues.conf"]
+    for queue, member in {
+        "local": "Local/1006@from-queue,0,Farid Benali,hint:1006@ext-local",
+        "branch": "Local/1005@from-queue/n,0,Emma O'Neil,PJSIP/1005",
+        "pool": "Local/1006@agent-pool,0,Farid Benali,Agent:1006",
+        "short": "PJSIP/1002,0,Bruno Petit,PJSIP/1002",
+    }.items():
+        assert f"member => {member}\n" in section(text, queue)
+    assert section(text, "branch").rstrip().endswith("Local/1008@from-queue/n,0,Hugo Lefèvre")
+    assert "joinempty = strict\nleavewhenempty = strict" in section(text, "strict")
+    assert "context = queue-keys" in section(text, "keys")
+
+
+def test_every_extra_queue_is_entered_by_its_number() -> None:
+    """The dialplan has a number for each queue of the roster, of the scenarios as well."""
+    text = rendered()["extensions.conf"]
+    for queue in (*roster.QUEUES, *roster.EXTRA_QUEUES):
+        assert re.search(rf"exten => {queue.number},1,Answer\(\)\n same => n,Queue\({queue.name}[,)]", text)
+
+
 def test_daemon_s_user_has_only_what_it_needs() -> None:
     """The shipped AMI user can neither originate nor run commands; it may be slow for 5 s."""
     user = section((SHIPPED / "manager.ctid.conf").read_text(), "ctid")
     assert "read = system,call,agent,dialplan,reporting\n" in user
-    assert "write = system,call,reporting\n" in user
+    assert "write = system,call,agent,reporting\n" in user
     assert "writetimeout = 5000\n" in user
 
 
