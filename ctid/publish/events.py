@@ -190,7 +190,7 @@ _SUPERVISION_EVENTS = {
 
 
 def _occurrence(occurrence: Occurrence, documents: Documents) -> Event:
-    """A queue's moments are told as `queue.…`, a call's by their own name: `call.transferred`, `state.drifted`."""
+    """A queue's moments are told as `queue.…`, others by their own: `call.transferred`, `state.drifted`."""
     kind, _, rest = occurrence.name.partition("_")
     name = f"queue.{occurrence.name}" if occurrence.queue else f"{kind}.{rest}"
     shown = documents.occurrence(occurrence)

@@ -39,6 +39,7 @@ class Deriving(Tables):
         self._dirty_agents: dict[AgentId, None] = {}
         self._dirty_queues: dict[QueueId, None] = {}
         self._merged: dict[str, str] = {}
+        """Calls that a leg left for another one, which they merge into if it goes on when they end."""
         self._moved: dict[SupervisionId, CallId] = {}
         """The calls of sessions whose own was merged into another; a driver still tells the first."""
 
@@ -112,7 +113,9 @@ class Deriving(Tables):
         if not parties:
             merged = self._merged.pop(key, None)
             if old is not None:
-                into = call_id(rows.pbx, merged) if merged is not None else None
+                into = None
+                if merged is not None and has_parties(rows, merged):
+                    into = call_id(rows.pbx, merged)
                 ended = replace(
                     old,
                     state=CallState.ENDED,

@@ -117,7 +117,7 @@ class Store(Deriving):
         old = rows.put_leg(leg)
         self._touch(rows, leg, old)
         if old is not None and old is not leg:
-            if old.call != leg.call and not has_parties(rows, old.call):
+            if old.call != leg.call:
                 self._merged[old.call] = leg.call
             if (old.call, old.device, old.queue, old.position) != (
                 leg.call,

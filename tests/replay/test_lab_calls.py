@@ -49,8 +49,8 @@ def timeless(entity: Call | Agent) -> Call | Agent:
     """What of a call or an agent can be compared between two that learned of it in different ways."""
     if isinstance(entity, Agent):
         queues = tuple(sorted(entity.queues, key=lambda membership: membership.queue))
-        queues = tuple(replace(q, last_call_at=None, wrapup_ends_at=None) for q in queues)
-        return replace(entity, since=NOW, wrapup_ends_at=None, queues=queues)
+        queues = tuple(replace(q, last_call_at=None, missed=0, paused_at=None) for q in queues)
+        return replace(entity, since=NOW, confirmed_at=None, after_call_work=None, queues=queues)
     parties = tuple(sorted((replace(p, since=NOW) for p in entity.parties), key=lambda p: p.leg))
     # When it began to be what it is, and where it was before, no list tells.
     answered = NOW if entity.answered_at is not None else None
@@ -58,6 +58,7 @@ def timeless(entity: Call | Agent) -> Call | Agent:
         entity,
         since=NOW,
         started_at=NOW,
+        confirmed_at=None,
         answered_at=answered,
         dialled="",
         queue=None,
@@ -144,10 +145,10 @@ def test_a_call_to_a_local_member(told: Replayed) -> None:
 
 
 def test_a_call_whose_local_pair_is_optimised_away(told: Replayed) -> None:
-    """While the phone takes the pair's place it is in no bridge; the agent stays busy with the call."""
+    """While the phone takes the pair's place nothing changes: the caller is with the agent all the time."""
     states = told.floor.call("7001")
     assert states[:4] == ["initiated", "queued", "alerting", "connected"]
-    assert states[4:] == ["initiated", "connected", "initiated", "ended"]
+    assert states[4:] == ["initiated", "ended"]
     served = told.floor.occurrences("call_served")[-1]
     assert (served.agent, served.queue, served.by) == ("1007", "sales", "agent")
 

@@ -41,7 +41,8 @@ from ctid.model.errors import LinkError
 from ctid.model.facts import Fact, LinkUp, Snapshot
 from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId
 from ctid.model.instant import Instant
-from ctid.ports import SettingsError
+from ctid.model.words import SnapshotReason
+from ctid.ports import MemberName, Recollection, SettingsError
 from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile
 from ctid.tasks import TaskOwner
@@ -69,8 +70,12 @@ class FakeConnection:
     async def execute(self, command: Command) -> None:
         """Carry out nothing."""
 
-    async def resync(self) -> None:
+    async def resync(self, reason: SnapshotReason) -> None:
         """Take no snapshot."""
+
+    async def recall(self, since: Instant, remembered: Sequence[MemberName] = ()) -> Recollection:
+        """Keep no log."""
+        return Recollection(since=None, reason=f"a fake keeps no log of {since} and {len(remembered)} names")
 
     async def close(self) -> None:
         """Note the end."""
@@ -291,7 +296,8 @@ def test_second_daemon(tmp_path: Path) -> None:
 
 def test_drivers() -> None:
     """A driver is found by its name; one that is not there, or wrong settings, are told by their key."""
-    assert find_driver("fake") is FakeDriver
+    found: object = find_driver("fake")
+    assert found is FakeDriver
     assert make_driver(PbxConfig(id="main", driver="fake")).pbx == "main"
     with pytest.raises(
         SettingsError, match="driver: there is no driver 'fakke' installed; did you mean 'fake'"

@@ -1,3 +1,4 @@
+from ctid.model.ids import QueueId
 from ctid.model.instant import Instant
 from ctid.model.words import LegState
 from ctid_asterisk.channels import Channel, Channels, session_of
@@ -200,3 +201,198 @@ def test_a_renamed_channel_is_what_its_name_says() -> None:
     channel = Channel("1.4", "Local/7@q-1;1", "1.1", START, incoming=False)
     channel.rename("PJSIP/1001-1")
     assert channel.party
+
+
+class TestCalls:
+    """Which call a channel belongs to."""
+
+    def bridged(self, *linked: tuple[str, str], merges: bool = True) -> Channels:
+        """Phones of these unique and linked ids, in one bridge."""
+        channels = Channels()
+        for number, (unique, call) in enumerate(linked):
+            channels.add(Channel(unique, f"PJSIP/{number}-1", call, START, incoming=True))
+        for unique, _ in linked:
+            channels.enter(unique, "b1", merges=merges)
+        return channels
+
+    def calls(self, channels: Channels) -> list[str]:
+        """The key of each leg."""
+        legs = [channels.leg(channel) for channel in channels.by_id.values()]
+        return [leg.call for leg in legs if leg is not None]
+
+    def test_those_who_share_a_bridge_are_the_oldest_call(self) -> None:
+        """Without an event that says so, and for good."""
+        channels = self.bridged(("5.9", "5.9"), ("5.10", "5.10"), ("6.1", "6.1"))
+        assert self.calls(channels) == ["5.9"] * 3
+        channels.leave("6.1")
+        assert self.calls(channels) == ["5.9"] * 3
+
+    def test_a_later_event_of_before_takes_nothing_back(self) -> None:
+        """Its block was made before the merger; one that tells an older call is right."""
+        channels = self.bridged(("5.9", "5.9"), ("6.1", "6.1"))
+        channels.seen_in(channels.by_id["6.1"], "6.1")
+        assert self.calls(channels) == ["5.9"] * 2
+        channels.seen_in(channels.by_id["6.1"], "4.1")
+        assert channels.by_id["6.1"].linked == "4.1"
+
+    def test_an_id_that_somebody_chose_is_as_old_as_its_channel(self) -> None:
+        """It does not say when it was made; one of a channel that is gone is older than none."""
+        channels = self.bridged(("click-to-dial", "click-to-dial"), ("900.1", "900.1"))
+        assert self.calls(channels) == ["900.1"] * 2
+        channels = self.bridged(("click-to-dial", "click-to-dial"), ("1100.1", "1100.1"))
+        assert self.calls(channels) == ["click-to-dial"] * 2
+        channels = self.bridged(("1100.1", "gone"), ("1100.2", "1100.2"))
+        assert self.calls(channels) == ["1100.2"] * 2
+
+    def test_in_a_room_they_are_one_call_while_they_are_together(self) -> None:
+        """It stays the oldest of all who were there; who leaves keeps it until she does something else."""
+        channels = self.bridged(("5.9", "5.9"), ("6.1", "6.1"), ("7.1", "7.1"), merges=False)
+        assert self.calls(channels) == ["5.9"] * 3
+        channels.leave("5.9")
+        channels.remove("5.9")
+        assert self.calls(channels) == ["5.9"] * 2
+        channels.leave("6.1")
+        assert self.calls(channels) == ["5.9"] * 2
+        channels.enter("6.1", "b2")
+        assert self.calls(channels) == ["6.1", "5.9"]
+
+    def test_a_supervisors_channel_gives_no_call_its_key(self) -> None:
+        """However old it is, and whatever Asterisk makes the linked id of those it is bridged with."""
+        ours = "ctid-s1-phone-3.1"
+        channels = self.bridged((ours, ours), ("5.9", "5.9"), merges=False)
+        channels.seen_in(channels.by_id["5.9"], ours)
+        assert self.calls(channels) == ["5.9"] * 2
+        alone = self.bridged(("5.9", ours))
+        assert self.calls(alone) == ["5.9"]
+        alone.seen_in(alone.by_id["5.9"], "5.8")
+        assert self.calls(alone) == ["5.8"]
+
+    def test_a_room_of_ours_alone_has_no_call(self) -> None:
+        """Before the customer comes in, nothing is told of it."""
+        ours = "ctid-s1-phone-3.1"
+        channels = self.bridged((ours, ours), merges=False)
+        assert self.calls(channels) == []
+
+
+class TestPool:
+    """An agent whose channel stands."""
+
+    def logged_in(self) -> Channels:
+        """1006 waits for callers; her channel is older than theirs."""
+        channels = Channels()
+        channels.add(Channel("1.1", "PJSIP/1006-1", "1.1", START, incoming=True))
+        channels.add(Channel("5.1", "PJSIP/3001-1", "5.1", START, incoming=True))
+        assert channels.stand("1.1", standing=True) == ["1.1"]
+        return channels
+
+    def test_while_she_waits_she_is_no_leg(self) -> None:
+        """Her channel is up and no call."""
+        channels = self.logged_in()
+        assert channels.leg(channels.by_id["1.1"]) is None
+
+    def test_with_a_caller_she_is_in_his_call(self) -> None:
+        """Since he was given to her, also when Asterisk has made hers the linked id of all."""
+        channels = self.logged_in()
+        channels.joins_call(channels.by_id["1.1"], Instant(2000.0))
+        channels.enter("1.1", "b1")
+        channels.enter("5.1", "b1")
+        channels.relink(channels.by_id["5.1"], "1.1")
+        leg = channels.leg(channels.by_id["1.1"])
+        assert leg is not None
+        assert (leg.call, leg.created_at, leg.incoming) == ("5.1", 2000.0, False)
+        channels.joins_call(channels.by_id["1.1"], Instant(2001.0))
+        assert channels.by_id["1.1"].created_at == 2000.0
+        third = Channel("6.1", "PJSIP/2001-1", "1.1", START, incoming=False)
+        channels.add(third)
+        told = channels.leg(third)
+        assert told is not None
+        assert told.call == "5.1"
+
+    def test_who_is_logged_off_is_a_leg_again(self) -> None:
+        """And a channel that nobody knows is nothing."""
+        channels = self.logged_in()
+        assert channels.stand("1.1", standing=False) == ["1.1"]
+        assert channels.leg(channels.by_id["1.1"]) is not None
+        assert channels.stand("9.9", standing=True) == []
+        channels.stand("1.1", standing=True)
+        channels.remove("1.1")
+        assert not channels._standing
+
+
+class TestMoving:
+    """A Local pair that stands aside."""
+
+    def test_who_does_not_arrive_has_left(self) -> None:
+        """An optimisation that fails leaves those out who have left; a channel that is gone is none."""
+        channels = local_call()
+        channels.begin_move("1.2", "1.3", "1.4")
+        channels.by_id["1.4"].leaving = True
+        channels.remove("1.3")
+        assert "1.4" in channels.end_move("1.2")
+        assert channels.by_id["1.4"].bridge is None
+        assert not channels.by_id["1.2"].moving
+        assert channels.end_move("1.2") == []
+
+    def test_of_an_unknown_source_nothing_is_awaited(self) -> None:
+        """Old versions do not name it."""
+        channels = local_call()
+        channels.begin_move("1.2", "1.3", "")
+        assert [unique for unique, channel in channels.by_id.items() if channel.moving] == ["1.2", "1.3"]
+
+    def test_a_bridge_that_is_merged_moves_all_at_once(self) -> None:
+        """Into one that is there, and out of one that is not there nobody."""
+        channels = known(("PJSIP/3001-1", "1.1"), ("PJSIP/7-2", "1.4"))
+        channels.enter("1.1", "b1")
+        channels.enter("1.4", "b2")
+        assert {"1.1", "1.4"} <= set(channels.merge("b2", "b1"))
+        assert conversation(channels, "1.4") == "b1"
+        assert channels.merge("b2", "b1") == []
+
+
+class TestBehind:
+    """The party on whose behalf a half acts."""
+
+    def test_through_the_pair(self) -> None:
+        """Each half stands for who is beyond the other; it is remembered when they are gone."""
+        channels = local_call()
+        assert (channels.party_behind("1.3"), channels.party_behind("1.2")) == ("1.1", "1.4")
+        assert (channels.party_behind("1.1"), channels.party_behind("9.9")) == ("1.1", "9.9")
+        channels.leave("1.1")
+        assert channels.party_behind("1.3") == "1.1"
+
+    def test_a_half_that_rings_stands_for_whom_it_is_dialled_for(self) -> None:
+        """Before any bridge: a queue behind a queue."""
+        channels = local_call()
+        for unique in ("1.1", "1.2", "1.3"):
+            channels.leave(unique)
+        assert channels.party_behind("1.3") == "1.3"
+        channels.by_id["1.2"].for_whom = "1.1"
+        assert channels.party_behind("1.3") == "1.1"
+
+    def test_through_two_pairs(self) -> None:
+        """Whatever is at their end, and nobody when they lead in a circle."""
+        channels = local_call()
+        for name, unique in (("Local/8@q-2;1", "1.5"), ("Local/8@q-2;2", "1.6")):
+            channels.add(Channel(unique, name, "1.1", START, incoming=False))
+        channels.pair("1.5", "1.6")
+        channels.leave("1.4")
+        channels.enter("1.5", "far")
+        assert channels.party_behind("1.6") == "1.1"
+        channels.leave("1.1")
+        channels.by_id["1.6"].stands_for = ""
+        channels.enter("1.6", "near")
+        assert channels.party_behind("1.6") == "1.6"
+
+    def test_a_party_in_a_circle_of_pairs_stands_for_herself(self) -> None:
+        """Two halves of one pair in her bridge and its other lead nowhere."""
+        channels = local_call()
+        channels.by_id["1.3"].queue = QueueId("sales")
+        channels.by_id["1.3"].position = 2
+        leg = channels.leg(channels.by_id["1.1"])
+        assert leg is not None
+        assert (leg.queue, leg.position) == ("sales", 2)
+        channels.leave("1.4")
+        channels.enter("1.3", "near")
+        leg = channels.leg(channels.by_id["1.1"])
+        assert leg is not None
+        assert leg.queue is None

@@ -47,7 +47,7 @@ def test_the_worse_direction_counts() -> None:
     told = reports.read(report(loss=3, jitter=160, rtt="0.1500"), received=True)
     assert told is not None
     assert (told.loss, told.jitter_ms, told.round_trip_ms) == (0.1, 20.0, 150.0)
-    assert told.mos == 3.2
+    assert told.mos == 3.3
     assert reports.read(report(loss=3, jitter=160, rtt="0.0000"), received=True) is None
 
 

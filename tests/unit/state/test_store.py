@@ -12,7 +12,7 @@ from ctid.model.words import (
     SupervisionEnd,
     SupervisionState,
 )
-from ctid.state.changes import Change, Occurrence, Update
+from ctid.state.changes import Change, Occurrence, Update, alike
 from ctid.state.store import Store
 from helpers.floor import BASE, Floor, ended
 
@@ -229,8 +229,8 @@ def test_the_snapshot_after_the_return_makes_fresh(floor: Floor) -> None:
     after = {(entity.kind, entity.id): entity for entity in floor.store.entities()}
     calls = [key for key in before if key[0] in ("call", "agent", "device", "supervision")]
     for key in calls:
-        assert after[key].confirmed_at == BASE + 1
-        assert replace(after[key], confirmed_at=before[key].confirmed_at) == before[key]
+        assert alike(after[key], before[key])
+        assert getattr(after[key], "confirmed_at") == BASE + 1  # noqa: B009 - not every kind has it
     assert _stale(floor.store) == set()
     assert floor.store.pbxs[PbxId("lab")].synchronized_at == BASE + 1
 
