@@ -17,6 +17,9 @@ PURE := $(PURE),ctid/agents/reasons.py,ctid/agents/policy.py,ctid/agents/plan.py
 PURE := $(PURE),$(DRIVER)/compare.py,$(DRIVER)/mend.py,$(DRIVER)/roster.py,$(DRIVER)/versions.py
 PURE := $(PURE),$(DRIVER)/queue_log.py,ctid/history/entries.py,ctid/history/match.py,ctid/history/words.py
 PURE := $(PURE),$(DRIVER)/scrub.py,$(DRIVER)/scrub_fields.py,$(DRIVER)/replaying.py
+PURE := $(PURE),$(DRIVER)/told.py,$(DRIVER)/channel.py,$(DRIVER)/channel_events.py,$(DRIVER)/queue_events.py
+PURE := $(PURE),$(DRIVER)/call_events.py,$(DRIVER)/device_events.py,$(DRIVER)/departures.py,$(DRIVER)/contacts.py
+PURE := $(PURE),$(DRIVER)/quality.py,$(DRIVER)/rtcp.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e bench lab-up lab-down format lock clean

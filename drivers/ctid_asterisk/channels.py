@@ -101,8 +101,8 @@ class Channels:
             return channel.unique
         return self._standing.get(linked) or channel.unique
 
-    def _call(self, channel: Channel, others: Iterable[str], bridge: str) -> str:
-        """The call of a channel in `bridge` and in a conversation with `others`: the oldest of theirs."""
+    def _oldest(self, others: Iterable[str], bridge: str) -> str | None:
+        """The call of those who are in a conversation, in `bridge` and beyond: the oldest of theirs."""
         found = {
             self._key(other)
             for other in map(self.by_id.__getitem__, others)
@@ -111,7 +111,7 @@ class Channels:
         if bridge in self._calls:
             found.add(self._calls[bridge])
         if not found:
-            return self._key(channel)
+            return None
         return found.pop() if len(found) == 1 else min(found, key=self._age)
 
     # Bridges --------------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ class Channels:
         members[unique] = None
         if merges:
             self._merge(members)
-        else:
-            self._calls[bridge] = self._call(channel, members, bridge)
+        elif (oldest := self._oldest(members, bridge)) is not None:
+            self._calls[bridge] = oldest
         return [*touched, *self._met(unique)]
 
     def _merge(self, members: Iterable[str]) -> None:
@@ -309,7 +309,7 @@ class Channels:
                 return None
             supervision = session_of(channel.unique) if channel.ours else None
         if channel.bridge is not None and (self._twins or self._standing or self._calls or channel.ours):
-            call = self._call(channel, others, channel.bridge)
+            call = self._oldest(others, channel.bridge) or self._key(channel)
             if channel.standing:
                 self._standing[channel.linked] = call
         else:

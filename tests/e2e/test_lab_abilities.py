@@ -177,7 +177,7 @@ async def test_a_burst_of_calls_is_counted_alike_by_both_sides(rig: Rig) -> None
     assert counts["COMPLETEAGENT"] + counts["COMPLETECALLER"] + counts["ABANDON"] == 24
     assert counts["CONNECT"] == counts["COMPLETEAGENT"] + counts["COMPLETECALLER"]
     assert counts["CONNECT"] + counts["RINGCANCELED"] == outcome.callees.made
-    assert "Contact:" not in rig.asterisk_cli("pjsip show contacts")
+    assert rig.wait(lambda: "Contact:" not in rig.asterisk_cli("pjsip show contacts"), 5.0)
     leave_quiet(rig)
 
 

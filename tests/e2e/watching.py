@@ -6,8 +6,11 @@ from typing import Any, Self
 
 import aiohttp
 
+from ctid.model.instant import from_rfc3339
 from ctid.tasks import TaskOwner
 from helpers.api_client import Api
+
+FLICKER_S = 0.02
 
 
 class Watched:
@@ -64,14 +67,24 @@ class Watched:
         self._before = dict(self.entities)
 
     def states(self, agent: str) -> list[str]:
-        """The states of an agent since the mark, the one at the mark first; no state twice in a row."""
+        """The states of an agent since the mark, the one at the mark first; no state twice in a row.
+
+        One that lasted less than `FLICKER_S` is left out: it fell between two events of one moment.
+        """
         begun = self._before.get(("agent", agent))
-        states = [begun["state"]] if begun else []
-        for message in self.told:
-            if (message.get("kind"), message.get("id")) == ("agent", agent) and message["entity"]:
-                state = message["entity"]["state"]
-                if not states or states[-1] != state:
-                    states.append(state)
+        turns = [(0.0, str(begun["state"]))] if begun else []
+        turns += [
+            (from_rfc3339(message["at"]), str(message["entity"]["state"]))
+            for message in self.told
+            if (message.get("kind"), message.get("id")) == ("agent", agent) and message["entity"]
+        ]
+        states: list[str] = []
+        for place, (at, state) in enumerate(turns):
+            if states and states[-1] == state:
+                continue
+            left = next((after for after, other in turns[place + 1 :] if other != state), None)
+            if left is None or left - at >= FLICKER_S:
+                states.append(state)
         return states
 
     def moments(self) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ class TestAttendedTransfer:
     def consulting(self) -> tuple[Line, Channel, Channel, Channel, Channel]:
         """1001 holds 3001 and talks with 1005 on a second line."""
         line, near, far = talking()
-        second = caller("PJSIP/1001-5", "2.1", "1005", state="6")
+        second = caller("PJSIP/1001-5", "2.1", "1005")
         target = dialled("PJSIP/1005-6", "2.2", "2.1", state="6")
         line.hear(message("Hold", far.block()))
         line.appears(second, target)
@@ -193,7 +193,7 @@ class TestParking:
         line.hear(self.lot("ParkedCall", gone))
         line.hear(self.lot("ParkedCallSwap", gone))
         line.hear(self.lot("UnParkedCall", gone))
-        assert [moment.leg for moment in line.moments] == ["1.1", "1.1"]  # type: ignore[union-attr] # both have
+        assert [moment.leg for moment in line.moments] == ["1.1", "1.1"]
 
 
 class TestRooms:

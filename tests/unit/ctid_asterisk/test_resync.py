@@ -346,3 +346,14 @@ class TestReconcile:
         assert (moved.leg.id, moved.leg.position) == ("2.2", 1)
         assert isinstance(told, Snapshot)
         assert moved.leg in told.legs
+
+    def test_how_its_audio_travels_touches_no_channel(self) -> None:
+        """Reports come for each leg all the time, and would leave nothing to compare."""
+        gone = customer(state="6")
+        resync = live(gone)
+        resync.begin(SnapshotReason.TIMER)
+        report = {"RTT": "0.0", "ReportCount": "0"}
+        hear(resync, event("RTCPReceived", gone, **report))
+        resync.load(lists(), NOW)
+        assert resync.finish(NOW) == []
+        assert resync.again
