@@ -136,7 +136,9 @@ class Store(Deriving):
         owner = rows.agent_of.get(member.device) if member.device is not None else None
         if member.queue not in rows.members.get(member.agent, ()):
             self._dirty_queues[member.queue] = None  # later, when her state there changes
-        self._work_on(rows, member, at)
+        others = [m for queue, m in rows.members.get(member.agent, {}).items() if queue != member.queue]
+        serving = any(m.serving is not None for m in (member, *others))
+        self._work_on(rows, member, at, serving=serving)
         rows.put_member(member)
         self._dirty_agents[member.agent] = None
         if member.device is not None and rows.agent_of[member.device] != owner:
@@ -153,9 +155,9 @@ class Store(Deriving):
         self._dirty_agents[fact.agent] = None
         self._dirty_queues[fact.queue] = None
 
-    def _work_on(self, rows: Rows, member: Member, at: Instant) -> None:
-        """Begin after-call work, or end it: a queue's call was over, or another came."""
-        if member.serving is not None:
+    def _work_on(self, rows: Rows, member: Member, at: Instant, *, serving: bool) -> None:
+        """Begin after-call work, or end it: a queue's call was over, or she is `serving` in one of them."""
+        if serving:
             self._work.pop(member.agent, None)
             return
         old = rows.members.get(member.agent, {}).get(member.queue)
@@ -276,8 +278,10 @@ class Store(Deriving):
         rows.missed = old.missed
         rows.queues = {info.id: info for info in fact.queues}
         rows.devices = {info.id: info for info in fact.devices}
+        serving = {member.agent for member in fact.members if member.serving is not None}
         for member in fact.members:
-            self._work_on(old, member, self._last_call(old, member, fact.at))
+            ended = self._last_call(old, member, fact.at)
+            self._work_on(old, member, ended, serving=member.agent in serving)
             rows.put_member(member)
         for agent, devices in _known_agents(old):
             rows.members.setdefault(agent, {})
