@@ -84,7 +84,6 @@ class ChannelEvents:
             return
         # What a half did for a party is over with it, and the party's leg may be told otherwise.
         touched = [*told.channels.around(unique), *told.channels.remove(unique)]
-        told.members.forget(unique)
         if channel.told is not None:
             cause = int(fields.get("cause") or 0)
             told.facts.append(LegEnded(pbx=told.pbx, at=at, leg=LegId(unique), cause=cause))
@@ -95,6 +94,7 @@ class ChannelEvents:
                 for key in (
                     told.members.offer_over(unique),
                     told.members.serve_over(unique, at),
+                    told.members.forget(unique),
                     *told.members.over_for(unique, at),
                     *self._left_by_phone(channel, at),
                 )

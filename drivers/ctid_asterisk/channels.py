@@ -316,7 +316,7 @@ class Channels:
             call = channel.kept_call or self._key(channel)
         acting = self._stand_in(channel) if self._twins else channel
         state = channel.state
-        if channel.for_caller and not channel.bridged:
+        if channel.for_caller and not channel.bridged and not self._calls_out(channel):
             conversation = None
             if state is LegState.CONNECTED:
                 state = LegState.ALERTING  # answered, and nobody is there yet: the caller still hears it ring
@@ -343,6 +343,14 @@ class Channels:
             conference=acting.conference or channel.conference,
             supervision=supervision,
         )
+
+    def _calls_out(self, channel: Channel) -> bool:
+        """A party who was dialled has somebody dialled herself: through a pair that nobody dialled for another."""
+        twins = (
+            self.by_id.get(self._twins.get(other, ""))
+            for other in self._bridges.get(channel.bridge or "", ())
+        )
+        return any(twin is not None and not twin.for_caller for twin in twins)
 
     def joins_call(self, channel: Channel, at: Instant) -> None:
         """The pool's agent is given a caller: her part of that call begins now."""

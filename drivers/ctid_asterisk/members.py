@@ -32,8 +32,8 @@ class Members:
         """The state interface of each member."""
         self._last: dict[Key, LegId] = {}
         """The caller whom each member was last connected with."""
-        self._picked_up: set[str] = set()
-        """Channels that a queue dialled, and whose ringing somebody else has taken."""
+        self._picked_up: dict[str, Key | None] = {}
+        """Channels of which the ringing was taken by somebody else, and theirs, to the member connected in vain."""
 
     def read(self, fields: dict[str, str]) -> tuple[Key, Member]:
         """Read a member's block, of an event or of a list's item.
@@ -88,7 +88,9 @@ class Members:
         """The queue connected `caller` with the member, or with whom picked it up in her stead."""
         self.offers.pop(dialled, None)
         self._last[key] = LegId(caller)
-        if dialled not in self._picked_up:
+        if dialled in self._picked_up:
+            self._picked_up[dialled] = key
+        else:
             self.serves[dialled] = (key, LegId(caller))
         self._refresh(key, in_call=True)
         return key
@@ -108,12 +110,15 @@ class Members:
             for dialled, (key, caller) in self.offers.items()
             if dialled == target or (caller in call and self._device(key) == device)
         ]
-        self._picked_up |= {*taken, by}
+        self._picked_up.update(dict.fromkeys([*taken, by]))
         return [key for key in [self.offer_over(dialled) for dialled in taken] if key is not None]
 
-    def forget(self, channel: str) -> None:
-        """A channel is gone: whether it was picked up matters no longer."""
-        self._picked_up.discard(channel)
+    def forget(self, channel: str) -> Key | None:
+        """A channel is gone; returns the member whom the queue believed in its call, which another had taken."""
+        key = self._picked_up.pop(channel, None)
+        if key is not None:
+            self._refresh(key, in_call=any(other == key for other, _ in self.serves.values()))
+        return key
 
     def swap(self, old: str, new: str, device: DeviceId | None) -> None:
         """`new`, of `device`, took the place of the Local half `old` in its bridge.

@@ -173,7 +173,10 @@ def test_what_is_picked_up_is_no_offer_and_no_service() -> None:
     assert known.pick_up(DeviceId("1002"), "2.5", "3.2", {"2.1"}) == [local]
     known.connect(local, "2.1", "2.4")
     assert known.serves == {}
-    known.forget("2.4")
+    assert known.by_key[local].in_call
+    assert known.forget("2.4") == local
+    assert not known.by_key[local].in_call
+    assert known.forget("2.4") is None
     known.connect(local, "2.1", "2.4")
     assert known.by_key[local].serving == "2.1"
 
