@@ -1,6 +1,6 @@
 """An agent, derived from her memberships, her legs and the time."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ctid.model.entities import AfterCallWork, Agent, Membership
 from ctid.model.facts import Leg, Member
@@ -39,7 +39,7 @@ class Activity:
         self.alerting = False
         self.leg: Leg | None = None
         for leg in legs:
-            if leg.conversation is not None or leg.incoming:  # as in `doing`
+            if _is_off_hook(leg):
                 # Of two calls the one that is not on hold is the one she is in.
                 if not self.talking or not leg.held:
                     self.leg = leg
@@ -50,10 +50,22 @@ class Activity:
                     self.leg = leg
 
 
+def are_alone(legs: Collection[Leg], others: Iterable[Leg]) -> bool:
+    """Whether nobody hears these legs of hers and nobody is rung; `others` are those of their calls."""
+    if any(leg.conference or leg.parked for leg in legs):
+        return False
+    heard = {leg.conversation for leg in legs if leg.conversation is not None}
+    return not any(other.state is LegState.ALERTING or other.conversation in heard for other in others)
+
+
+def _is_off_hook(leg: Leg) -> bool:
+    """She has answered or she dials. One whose answer reached nobody yet is told as alerting still."""
+    return leg.conversation is not None or leg.incoming or leg.state is LegState.CONNECTED
+
+
 def doing(leg: Leg) -> tuple[object, ...]:
     """All of a leg of hers that an agent is derived from; equal values derive the same agent."""
-    talking = leg.conversation is not None or leg.incoming
-    return (leg.call, leg.device, talking, leg.held, leg.state is LegState.ALERTING)
+    return (leg.call, leg.device, _is_off_hook(leg), leg.held, leg.state is LegState.ALERTING)
 
 
 def derive_agent(
@@ -72,14 +84,24 @@ def derive_agent(
     suspect: str,
     at: Instant,
     stale: bool,
+    lingers: bool = False,
 ) -> Agent:
     """Derive an agent; with no membership she is logged out, once the call a queue brought her is over.
 
     `work` is the after-call work that goes on; a pause for `work_reason` is that work as the PBX knows it.
+    `lingers`: a queue's call has left her alone on the line, which is a part of it until she hangs up.
     """
+    busy = {m.queue for m in old.queues if m.state is AgentState.BUSY} if old and lingers else frozenset()
     memberships = tuple(
         [
-            derive_membership(member, activity, work, work_reason, missed.get(member.queue, 0))
+            derive_membership(
+                member,
+                activity,
+                work,
+                work_reason,
+                missed.get(member.queue, 0),
+                lingers=member.queue in busy,
+            )
             for member in members
         ]
     )
@@ -153,9 +175,15 @@ def _pending(
 
 
 def derive_membership(
-    member: Member, activity: Activity, work: AfterCallWork | None, work_reason: str, missed: int
+    member: Member,
+    activity: Activity,
+    work: AfterCallWork | None,
+    work_reason: str,
+    missed: int,
+    *,
+    lingers: bool = False,
 ) -> Membership:
-    """Derive the state in one queue.
+    """Derive the state in one queue, whose call `lingers` as in `derive_agent`.
 
     Her legs say whether she talks: that the queue believes her in a call (`in_call`) may be out of date.
     """
@@ -163,7 +191,7 @@ def derive_membership(
     if member.serving is not None:
         state = AgentState.BUSY
     elif activity.talking:
-        state = AgentState.BUSY if member.in_call else AgentState.BUSY_OTHER
+        state = AgentState.BUSY if member.in_call or lingers else AgentState.BUSY_OTHER
     elif member.offered is not None or activity.alerting:
         state = AgentState.OFFERED
     elif work is not None or (work_reason and member.paused and member.reason == work_reason):

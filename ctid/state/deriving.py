@@ -5,11 +5,11 @@ from collections.abc import Collection
 from msgspec.structs import force_setattr, replace
 
 from ctid.model.entities import AfterCallWork, Agent, Call, Device, Supervision
-from ctid.model.facts import Fact, Leg, Member
+from ctid.model.facts import Fact, Leg, Member, Snapshot
 from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.words import CallState, SupervisionState
-from ctid.state.agents import Activity, derive_agent, doing
+from ctid.model.words import AgentState, CallState, SupervisionState
+from ctid.state.agents import Activity, are_alone, derive_agent, doing
 from ctid.state.calls import call_id, derive_call
 from ctid.state.changes import Update
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
@@ -38,6 +38,8 @@ class Deriving(Tables):
         self._dirty_calls: dict[str, None] = {}
         self._dirty_agents: dict[AgentId, None] = {}
         self._dirty_queues: dict[QueueId, None] = {}
+        self._lingering: dict[AgentId, None] = {}
+        """Whom a queue's call left alone on the line: whoever comes to them changes what they are."""
         self._merged: dict[str, str] = {}
         """Calls that a leg left for another one, which they merge into if it goes on when they end."""
         self._moved: dict[SupervisionId, CallId] = {}
@@ -92,6 +94,7 @@ class Deriving(Tables):
         while self._dirty_calls:
             key, _ = self._dirty_calls.popitem()
             self._derive_call(rows, key, at)
+        self._dirty_agents.update(self._lingering)
         while self._dirty_agents:
             agent, _ = self._dirty_agents.popitem()
             self._derive_agent(rows, agent, at)
@@ -160,6 +163,11 @@ class Deriving(Tables):
         activity = Activity(legs)
         leg = activity.leg or _callers_leg(rows, members.values())
         old = self.agents.get(ident)
+        lingers = self._lingers(rows, old, members.values(), legs)
+        if lingers:
+            self._lingering[ident] = None
+        else:
+            self._lingering.pop(ident, None)
         agent = derive_agent(
             rows.pbx,
             ident,
@@ -175,6 +183,7 @@ class Deriving(Tables):
             suspect=self._suspects.get(("agent", ident), ""),
             at=at,
             stale=self._stale(rows.pbx),
+            lingers=lingers,
         )
         if old is not None and (old.state, old.reason) != (agent.state, agent.reason):
             self._believe(agent)
@@ -187,6 +196,23 @@ class Deriving(Tables):
             for membership in agent.queues:
                 if states.get(membership.queue) is not membership.state:  # a queue counts states
                     self._dirty_queues[membership.queue] = None
+
+    def _lingers(
+        self, rows: Rows, old: Agent | None, members: Collection[Member], legs: Collection[Leg]
+    ) -> bool:
+        """Whether a queue's call has just left her alone on the line.
+
+        The PBX tells of a call that ends, or is passed on, one leg after the other. Between two of its words
+        she is with nobody else yet; a snapshot falls between no two.
+        """
+        if old is None or old.state is not AgentState.BUSY or not legs or isinstance(self._cause, Snapshot):
+            return False
+        if any(member.serving is not None for member in members):
+            return False
+        calls = {leg.call for leg in legs}
+        return are_alone(
+            legs, [leg for call in calls for leg in rows.call_legs[call].values() if leg not in legs]
+        )
 
     def _believe(self, entity: Agent | Device | Call) -> None:
         """An entity has moved on: what made it suspect is over. The entity is not published yet."""

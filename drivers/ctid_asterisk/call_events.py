@@ -67,7 +67,7 @@ class CallEvents:
         consulting = self._told.channels.by_id.get(fields["secondtransfereruniqueid"])
         if target is not None and target.device is not None and target.device.isdigit():
             return target.device
-        number = caller(fields.get("transfertargetcalleridnum", ""))
+        number = caller(fields.get("transfertargetcalleridnum", "")) or self._dialled_by_keys(fields)
         if (
             number
             or consulting is None
@@ -76,15 +76,26 @@ class CallEvents:
             return number
         return consulting.dialled
 
+    def _dialled_by_keys(self, fields: Fields) -> str:
+        """What was dialled by feature code and still rings: a Local channel of that name is in the call."""
+        for bridge in (fields.get("destbridgeuniqueid", ""), fields.get("secondbridgeuniqueid", "")):
+            for channel in self._told.channels.in_bridge(bridge):
+                if not channel.party:
+                    return channel.name.partition("/")[2].partition("@")[0]
+        return ""
+
     def _takes_place(self, old: str, new: str, at: Instant) -> None:
         """The transferee goes on in the application that the transferer was in: waits there, or dials."""
         told = self._told
         before, after = told.channels.by_id.get(old), told.channels.by_id.get(new)
         if before is None or after is None:
             return
-        for channel in told.channels.by_id.values():
-            if channel.for_whom == old:
-                channel.for_whom = new
+        ringing = [channel for channel in told.channels.by_id.values() if channel.for_whom == old]
+        for channel in ringing:
+            channel.for_whom = new
+        merged = (new, old, *(channel.unique for channel in ringing))
+        told.channels.unite(merged)
+        told.tell_legs(merged, at)
         if before.position is not None:
             after.queue, after.position, after.queued_at = before.queue, before.position, before.queued_at
             before.queue = before.position = before.queued_at = None

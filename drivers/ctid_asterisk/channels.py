@@ -23,6 +23,8 @@ from ctid_asterisk.fields import OURS, birth
 __all__ = ["Channel", "Channels", "session_of"]
 
 _NEVER = (2**63, 0)
+_REMEMBERED = 1000
+"""How many logins of the pool's agents are remembered, of whom a call may still bear the linked id."""
 
 
 class Channels:
@@ -37,7 +39,10 @@ class Channels:
         self._calls: dict[str, str] = {}
         """The bridges whose channels keep calls of their own, such as rooms, to the oldest of all these."""
         self._standing: dict[str, str] = {}
-        """The linked id of each of the pool's agents who is logged in, to the call she was last in."""
+        """The linked id of each of the pool's agents, to the call she was last in.
+
+        It outlives her channel, since whom she talked with may bear it from then on.
+        """
 
     def add(self, channel: Channel) -> None:
         """Take in a new channel."""
@@ -45,9 +50,6 @@ class Channels:
 
     def remove(self, unique: str) -> list[str]:
         """Forget a channel that hung up."""
-        channel = self.by_id.get(unique)
-        if channel is not None and channel.standing:
-            self._standing.pop(channel.linked, None)
         touched = self.leave(unique)
         self.by_id.pop(unique, None)
         self._moves.pop(unique, None)
@@ -57,16 +59,16 @@ class Channels:
         return touched
 
     def stand(self, unique: str, *, standing: bool) -> list[str]:
-        """An agent of the pool logs in by this channel, or no longer is."""
+        """An agent of the pool logs in by this channel, or off; the call she is in stays the caller's."""
         channel = self.by_id.get(unique)
         if channel is None:
             return []
-        channel.standing = standing
         if standing:
             channel.incoming = False  # from here on it is the PBX that calls her
             self._standing.setdefault(channel.linked, "")
-        else:
-            self._standing.pop(channel.linked, None)
+            if len(self._standing) > _REMEMBERED:
+                del self._standing[next(iter(self._standing))]
+        channel.standing = standing or channel.bridge is not None
         return [unique]
 
     # Calls ----------------------------------------------------------------------------------------
@@ -97,7 +99,7 @@ class Channels:
         linked = channel.linked
         if not self._is_alien(linked):
             return linked
-        if channel.incoming:
+        if channel.incoming or channel.unique == linked:
             return channel.unique
         return self._standing.get(linked) or channel.unique
 
@@ -139,6 +141,10 @@ class Channels:
         elif (oldest := self._oldest(members, bridge)) is not None:
             self._calls[bridge] = oldest
         return [*touched, *self._met(unique)]
+
+    def unite(self, uniques: Iterable[str]) -> None:
+        """Make one call of the calls of these channels, as if they shared a bridge."""
+        self._merge([unique for unique in uniques if unique in self.by_id])
 
     def _merge(self, members: Iterable[str]) -> None:
         linked: str | None = None
@@ -356,6 +362,10 @@ class Channels:
         """The pool's agent is given a caller: her part of that call begins now."""
         if channel.standing and channel.bridge is None:
             channel.created_at = channel.connected_at = at
+
+    def in_bridge(self, bridge: str) -> list[Channel]:
+        """The channels in a bridge."""
+        return [self.by_id[unique] for unique in self._bridges.get(bridge, ())]
 
     def far_end(self, unique: str, near: str) -> str | None:
         """The channel through which `near` is reached by the party `unique`: in her own bridge.

@@ -62,7 +62,6 @@ async def test_attended_abandoned(scene: Scene) -> None:
     await scene.over(moments="queued answered served")
 
 
-@pytest.mark.xfail(strict=False, reason="two calls until the one who rings answers")
 async def test_attended_while_ringing(scene: Scene) -> None:
     """The agent lets go while the other still rings, who then answers the customer."""
     caller, second = await scene.open("3001", "1005")
@@ -88,7 +87,6 @@ async def test_attended_while_ringing(scene: Scene) -> None:
     await scene.over(moments="queued answered served", a1005="ready")
 
 
-@pytest.mark.xfail(strict=False, reason="the consultation ends without merged_into")
 async def test_attended_into_a_waiting_queue(scene: Scene) -> None:
     """The agent waits in another queue herself, and leaves her place to the customer."""
     (caller,) = await scene.open("3001")
@@ -176,7 +174,6 @@ async def test_attended_joins_two_customers(scene: Scene) -> None:
     await scene.over(moments="queued answered served")
 
 
-@pytest.mark.xfail(strict=False, reason="the number of a transfer by keys is not always known")
 async def test_attended_by_keys(scene: Scene) -> None:
     """The feature code: on one line, completed by hanging up."""
     caller, first, second = await scene.open("3001", "1001", "1005")

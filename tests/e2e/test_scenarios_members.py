@@ -82,7 +82,6 @@ async def test_reload_in_a_call(scene: Scene, command: str) -> None:
     await scene.over(moments="queued answered served queued abandoned")
 
 
-@pytest.mark.xfail(strict=False, reason="a pool agent who logs off in the call moves its id")
 async def test_pool_agent(scene: Scene) -> None:
     """An agent who logs in by a standing call: idle in it she is in no call; she is brought a caller."""
     caller, agent = await scene.open("3001", "1006")
@@ -102,7 +101,6 @@ async def test_pool_agent(scene: Scene) -> None:
     await scene.over(a1006="ready", moments="queued answered served")
 
 
-@pytest.mark.xfail(strict=False, reason="a pool agent who logs off in the call moves its id")
 async def test_pool_agent_hangs_up(scene: Scene) -> None:
     """By hanging up in a call she logs out as well."""
     caller, agent = await scene.open("3001", "1006")

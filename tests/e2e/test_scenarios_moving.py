@@ -37,7 +37,6 @@ async def picked_up(scene: Scene, number: str, code: str, wanted: str) -> tuple[
     return caller, taker
 
 
-@pytest.mark.xfail(strict=False, reason="the queue keeps its member in the call that another picked up")
 async def test_pickup_by_group_of_a_queues_call(scene: Scene) -> None:
     """*8 takes the queue's call; the queue has it as its member's who rang."""
     line = "connected inbound support: 3001 customer, 1005 agent"
@@ -46,7 +45,6 @@ async def test_pickup_by_group_of_a_queues_call(scene: Scene) -> None:
     await scene.over(a1005="ready")
 
 
-@pytest.mark.xfail(strict=False, reason="the queue keeps its member in the call that another picked up")
 async def test_pickup_directed_of_a_queues_call(scene: Scene) -> None:
     """**1001 takes the queue's call."""
     line = "connected inbound support: 3001 customer, 1005 agent"
@@ -138,7 +136,6 @@ async def test_conference_dialled(scene: Scene) -> None:
     await scene.over(a1001="ready", moments="")
 
 
-@pytest.mark.xfail(strict=False, reason="who leaves a room last has her own call revived")
 async def test_conference_by_redirect(scene: Scene) -> None:
     """A live queue call is brought into a room, and a third dials in."""
     caller, first, second = await scene.open("3001", "1001", "1005")

@@ -130,7 +130,6 @@ async def test_outbound_failed(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("channel", ["PJSIP/1001", "Local/1001@from-internal"])
-@pytest.mark.xfail(strict=False, reason="who was rung first reads ready while she hears the other ring")
 async def test_click_to_dial(scene: Scene, channel: str) -> None:
     """The PBX rings the agent first, then the customer: one outbound call, by a Local channel or not."""
     agent, customer = await scene.open("1001", "3004")

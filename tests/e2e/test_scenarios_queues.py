@@ -99,7 +99,6 @@ async def test_queue_next_member(scene: Scene) -> None:
     await scene.over()
 
 
-@pytest.mark.xfail(strict=False, reason="who is left alone in a conversation reads busy_other for an instant")
 async def test_queue_local_member(scene: Scene) -> None:
     """FreePBX's member, a Local channel that stays: no half of it is told, her hold is."""
     caller, agent = await scene.open("3001", "1007")

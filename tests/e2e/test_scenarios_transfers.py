@@ -82,7 +82,6 @@ async def test_transfer_blind_declined(scene: Scene) -> None:
     await scene.over(calls=[call], moments="queued answered served", a1005="ready")
 
 
-@pytest.mark.xfail(strict=False, reason="an agent who is transferred reads free while the other rings")
 async def test_transfer_blind_by_the_customer(scene: Scene) -> None:
     """The customer leaves his agent with another: both are agents now, and no queue's."""
     caller, first, second = await scene.open("3001", "1001", "1005")

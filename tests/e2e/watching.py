@@ -1,16 +1,14 @@
 """What ctid tells while something goes on: its event stream, kept, and read as a supervisor would."""
 
 import asyncio
+from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
-from ctid.model.instant import from_rfc3339
 from ctid.tasks import TaskOwner
 from helpers.api_client import Api
-
-FLICKER_S = 0.02
 
 
 class Watched:
@@ -67,25 +65,15 @@ class Watched:
         self._before = dict(self.entities)
 
     def states(self, agent: str) -> list[str]:
-        """The states of an agent since the mark, the one at the mark first; no state twice in a row.
-
-        One that lasted less than `FLICKER_S` is left out: it fell between two events of one moment.
-        """
+        """The states of an agent since the mark, the one at the mark first; no state twice in a row."""
         begun = self._before.get(("agent", agent))
-        turns = [(0.0, str(begun["state"]))] if begun else []
+        turns = [str(begun["state"])] if begun else []
         turns += [
-            (from_rfc3339(message["at"]), str(message["entity"]["state"]))
+            str(message["entity"]["state"])
             for message in self.told
             if (message.get("kind"), message.get("id")) == ("agent", agent) and message["entity"]
         ]
-        states: list[str] = []
-        for place, (at, state) in enumerate(turns):
-            if states and states[-1] == state:
-                continue
-            left = next((after for after, other in turns[place + 1 :] if other != state), None)
-            if left is None or left - at >= FLICKER_S:
-                states.append(state)
-        return states
+        return [state for state, _ in groupby(turns)]
 
     def moments(self) -> list[dict[str, Any]]:
         """What happened since the mark that no entity's state tells."""

@@ -185,8 +185,8 @@ class Floor:
 
     def agent_answers(self, agent: str, queue: str, caller: str, leg: str) -> list[Update]:
         """An agent takes a queue's offer and talks with the caller."""
-        updates = self.put_leg(leg, state=LegState.CONNECTED, connected_at=self.now)
-        updates += self.put_member(agent, queue, offered=None, serving=LegId(caller), in_call=True)
+        updates = self.put_member(agent, queue, offered=None, serving=LegId(caller), in_call=True)
+        updates += self.put_leg(leg, state=LegState.CONNECTED, connected_at=self.now)
         return updates + self.connected(caller, leg)
 
     def agent_serves(self, agent: str, queue: str, caller: str, leg: str) -> list[Update]:

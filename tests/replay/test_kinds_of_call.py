@@ -69,7 +69,7 @@ def test_the_queues_moments_are_the_logs(name: str) -> None:
         ("feature-atxfer", ["CallTransferred 1001 attended 1005"]),
         ("atxfer-code-abandoned", []),
         ("atxfer-code-threeway", []),
-        ("atxfer-code-ringing", ["CallTransferred 1001 attended "]),
+        ("atxfer-code-ringing", ["CallTransferred 1001 attended 2001"]),
         ("pickup-group", ["CallPickedUp 1002 1001"]),
         ("pickup-queue", ["CallPickedUp 1002 1005"]),
         ("pickup-desk", ["CallPickedUp 1002 1007"]),

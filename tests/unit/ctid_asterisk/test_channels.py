@@ -314,9 +314,32 @@ class TestPool:
         assert channels.stand("1.1", standing=False) == ["1.1"]
         assert channels.leg(channels.by_id["1.1"]) is not None
         assert channels.stand("9.9", standing=True) == []
-        channels.stand("1.1", standing=True)
+        leg = channels.leg(channels.by_id["1.1"])
+        assert leg is not None
+        assert leg.call == "1.1"
+
+    def test_who_logs_off_in_a_call_leaves_it_the_callers(self) -> None:
+        """Her channel is none of a call's until it ends, and hers is no call's key after it either."""
+        channels = self.logged_in()
+        channels.enter("1.1", "b1")
+        channels.enter("5.1", "b1")
+        channels.stand("1.1", standing=False)
+        leg = channels.leg(channels.by_id["1.1"])
+        assert leg is not None
+        assert leg.call == "5.1"
         channels.remove("1.1")
-        assert not channels._standing
+        channels.seen_in(channels.by_id["5.1"], "1.1")
+        alone = channels.leg(channels.by_id["5.1"])
+        assert alone is not None
+        assert alone.call == "5.1"
+
+    def test_not_all_logins_of_a_year_are_remembered(self) -> None:
+        """The oldest are forgotten: no call bears their ids any more."""
+        channels = Channels()
+        for number in range(1100):
+            channels.add(Channel(f"{number}.1", "PJSIP/1006-1", f"{number}.1", START, incoming=True))
+            channels.stand(f"{number}.1", standing=True)
+        assert len(channels._standing) == 1000
 
 
 class TestMoving:

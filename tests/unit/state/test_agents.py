@@ -1,10 +1,14 @@
+from itertools import groupby
+
 import pytest
 
+from ctid.model.entities import Agent
 from ctid.model.facts import Leg
 from ctid.model.ids import DeviceId, LegId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import AgentState, DeviceState, LegState
 from ctid.state.agents import DEVICE_UNAVAILABLE, Activity
+from ctid.state.changes import Change
 from helpers.floor import BASE, Floor
 
 
@@ -365,3 +369,72 @@ def test_a_call_from_before_ctid_came_is_as_old_as_its_leg(floor: Floor) -> None
     floor.put_leg("a1", call="a1", incoming=True, device=DeviceId("1001"), connected_at=Instant(BASE - 25))
     floor.agent_joins("1001", "support")
     assert (floor.agent("1001").state, floor.agent("1001").since) == (AgentState.BUSY_OTHER, BASE - 25)
+
+
+class TestBetweenTwoWords:
+    """A PBX tells of a call's end one leg after the other; nobody is in another call meanwhile."""
+
+    @pytest.fixture
+    def done(self, floor: Floor) -> Floor:
+        """The caller has hung up and the queue is done with her, whose leg still is there."""
+        floor.agent_joins("1001", "support")
+        floor.agent_joins("1001", "sales")
+        floor.agent_serves("1001", "support", "c1", "a1")
+        floor.wait(5)
+        floor.hangs_up("c1")
+        floor.agent_done("1001", "support")
+        return floor
+
+    @staticmethod
+    def states(floor: Floor) -> list[AgentState]:
+        """Hers, without repetition."""
+        told = [u.entity.state for u in floor.told if isinstance(u, Change) and isinstance(u.entity, Agent)]
+        return [state for state, _ in groupby(told)]
+
+    def test_who_is_left_alone_by_a_queues_call_is_busy_until_she_hangs_up(self, done: Floor) -> None:
+        """From busy to after-call work, and nothing between."""
+        done.put_leg("a1", conversation=None)
+        assert done.agent("1001").state is AgentState.BUSY
+        done.hangs_up("a1")
+        assert self.states(done) == [
+            AgentState.READY,
+            AgentState.OFFERED,
+            AgentState.BUSY,
+            AgentState.WORKING_AFTER_CALL,
+        ]
+
+    def test_in_her_other_queues_she_was_never_in_their_call(self, done: Floor) -> None:
+        """Left alone, she is no more in one of theirs than before."""
+        assert {m.queue: m.state for m in done.agent("1001").queues} == {
+            "support": AgentState.BUSY,
+            "sales": AgentState.BUSY_OTHER,
+        }
+
+    def test_whom_somebody_comes_to_is_in_another_call(self, done: Floor) -> None:
+        """She is brought together with another: the queue's call is over, and she talks."""
+        done.customer_dials("c2")
+        done.put_leg("c2", call="c1", state=LegState.CONNECTED, conversation="b-c1")
+        assert done.agent("1001").state is AgentState.BUSY_OTHER
+
+    def test_who_hears_another_ring_is_in_another_call(self, done: Floor) -> None:
+        """Her customer has passed her on: she waits for whom he sent her to."""
+        done.put_leg("a1", conversation=None)
+        done.rings("a2", "a1", "1002")
+        assert done.agent("1001").state is AgentState.BUSY_OTHER
+
+    def test_who_is_alone_in_a_room_is_there_on_purpose(self, done: Floor) -> None:
+        """A conference is no queue's call."""
+        done.put_leg("a1", conference="standup")
+        assert done.agent("1001").state is AgentState.BUSY_OTHER
+
+    def test_a_snapshot_falls_between_no_two_words(self, done: Floor) -> None:
+        """What the PBX lists is what is: she is off hook, and in no queue's call."""
+        done.snapshot()
+        assert done.agent("1001").state is AgentState.BUSY_OTHER
+
+
+def test_who_has_answered_and_hears_the_other_ring_is_in_a_call(floor: Floor) -> None:
+    """Click to dial: she was rung first, and is free for no queue."""
+    floor.agent_joins("1001", "support")
+    floor.put_leg("a1", call="a1", incoming=False, state=LegState.CONNECTED, device=DeviceId("1001"))
+    assert floor.agent("1001").state is AgentState.BUSY_OTHER
