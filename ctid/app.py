@@ -89,7 +89,10 @@ def profiles(config: Config) -> Profiles:
     return Profiles(
         agents={
             AgentId(agent.id): AgentProfile(
-                name=agent.name, team=agent.team, after_call_work_s=lengths.get(agent.team, 0.0)
+                name=agent.name,
+                team=agent.team,
+                after_call_work_s=lengths.get(agent.team, 0.0),
+                pbx=PbxId(config.pbx[0].id) if config.pbx else None,
             )
             for agent in config.agents
         },

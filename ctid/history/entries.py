@@ -18,7 +18,7 @@ BY_AGENTS = frozenset({"caller_answered", "offer_missed", "call_served"})
 """Those of them that an agent has a part in."""
 
 EVENT, LOG = "event", "log"
-"""Where a moment is from: told as it happened, or read in the PBX's own log."""
+"""Where a moment is from: told as it happened, or read in the PBX's own log alone."""
 
 Key = tuple[str, str, str, str]
 """Kind, queue, leg, agent: the same caller may come under one more than once, in the order of time."""
@@ -52,12 +52,28 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
         return (self.kind, self.queue, self.leg, self.agent)
 
 
+class Mark(Struct, frozen=True, gc=False):
+    """Which line of the log it is: the leg that the log names, and the second in which it has it."""
+
+    leg: str
+    at: float
+
+
 class Kept(Struct, frozen=True, gc=False):
-    """A row of the ledger. `confirmed`: event and log have both told it."""
+    """A row of the ledger; one that is not in it yet has the id 0.
+
+    `line` is its line of the log, as far as the log has been read. The row may name another leg: the log
+    knows some callers by the Local half that waits for them.
+    """
 
     id: int
     entry: Entry
-    confirmed: bool
+    line: Mark | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Event and log have both told it."""
+        return self.entry.source == EVENT and self.line is not None
 
 
 def entry_of(told: Occurrence) -> Entry | None:

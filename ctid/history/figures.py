@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from ctid.history.entries import Entry
-from ctid.history.ledger import COLUMNS, Ledger, entry_of_row
+from ctid.history.ledger import Ledger
+from ctid.history.rows import COLUMNS, entry_of_row
 from ctid.history.words import Gap, GapState
 from ctid.model.ids import AgentId, PbxId, QueueId
 from ctid.model.instant import Instant

@@ -10,22 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ctid.history import match, schema
-from ctid.history.entries import EVENT, LOG, Entry, Kept
+from ctid.history import match, rows, schema
+from ctid.history.entries import Entry
 from ctid.history.words import Closed, Count, Gap, GapCause, GapState, Remembered
 from ctid.model.errors import CtidError
-from ctid.model.ids import AgentId, LegId, PbxId, QueueId
+from ctid.model.ids import AgentId, PbxId, QueueId
 from ctid.model.instant import Instant
 
 FILE = "history.db"
 BUSY_S = 2.0
 """How long another program's lock is waited for."""
-LEGS_AT_ONCE = 500
 
 _Result = TypeVar("_Result")
-COLUMNS = (
-    "id, pbx, kind, queue, leg, agent, at, by, position, hold_s, ring_s, wait_s, talk_s, source, confirmed"
-)
 _NEW_FILE = "move it away with its -wal and -shm files: ctid begins a new one, and asks the PBX's log"
 
 
@@ -55,7 +51,7 @@ class Ledger:
 
         def write(connection: sqlite3.Connection) -> None:
             for entry in entries:
-                _add(connection, entry)
+                rows.add(connection, entry)
             for pbx, until in complete.items():
                 connection.execute(
                     "UPDATE pbxs SET complete_until = max(complete_until, ?) WHERE pbx = ?", (until, pbx)
@@ -67,18 +63,9 @@ class Ledger:
         """Take in what a PBX's log tells; see `match.compare`. Returns what was done."""
 
         def write(connection: sqlite3.Connection) -> match.Plan:
-            kept = _kept(connection, pbx, {entry.leg for entry in log}, covered)
+            kept = rows.of_legs(connection, pbx, log, covered)
             plan = match.compare(log, kept, covered)
-            touched = {row.entry.key for row in kept if row.id in plan.drop}
-            connection.executemany("DELETE FROM moments WHERE id = ?", [(ident,) for ident in plan.drop])
-            connection.executemany(
-                "UPDATE moments SET confirmed = 1 WHERE id = ?", [(ident,) for ident in plan.confirm]
-            )
-            for entry in plan.insert:
-                _insert(connection, entry)
-                touched.add(entry.key)
-            for key in touched:
-                _number(connection, pbx, key)
+            rows.carry_out(connection, plan, kept)
             return plan
 
         return self._write(write)
@@ -273,27 +260,6 @@ _CURES = (
 )
 
 
-def entry_of_row(row: Sequence[Any]) -> Kept:
-    """A row of `COLUMNS`, as an entry."""
-    ident, pbx, kind, queue, leg, agent, at, by, position, hold, ring, wait, talk, source, confirmed = row
-    entry = Entry(
-        pbx=PbxId(pbx),
-        kind=kind,
-        queue=QueueId(queue),
-        leg=LegId(leg),
-        agent=AgentId(agent),
-        at=Instant(at),
-        by=by,
-        position=position,
-        hold_s=hold,
-        ring_s=ring,
-        wait_s=wait,
-        talk_s=talk,
-        source=source,
-    )
-    return Kept(ident, entry, bool(confirmed))
-
-
 def _close_gap(connection: sqlite3.Connection, closed: Closed, ended_at: Instant) -> None:
     connection.execute(
         "UPDATE gaps SET ended_at = ?, state = ?, detail = ?, found = ? WHERE id = ?",
@@ -316,87 +282,3 @@ def _counts(connection: sqlite3.Connection, gap: int) -> tuple[Count, ...]:
         Count(queue=QueueId(queue), agent=AgentId(agent) if agent else None, served=served, unserved=unserved)
         for queue, agent, served, unserved in rows
     )
-
-
-def _kept(
-    connection: sqlite3.Connection, pbx: PbxId, legs: set[LegId], covered: tuple[float, float]
-) -> list[Kept]:
-    """The rows of legs, and of a time."""
-    since, until = covered
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM moments WHERE pbx = ? AND at >= ? AND at <= ?",  # noqa: S608 - a constant
-        (pbx, since, until + match.LATE_S),
-    ).fetchall()
-    wanted = sorted(legs)
-    for start in range(0, len(wanted), LEGS_AT_ONCE):
-        some = wanted[start : start + LEGS_AT_ONCE]
-        marks = ",".join("?" * len(some))
-        rows += connection.execute(
-            f"SELECT {COLUMNS} FROM moments WHERE pbx = ? AND leg IN ({marks})",  # noqa: S608 - marks alone
-            (pbx, *some),
-        ).fetchall()
-    return list({kept.id: kept for kept in map(entry_of_row, rows)}.values())
-
-
-def _add(connection: sqlite3.Connection, entry: Entry) -> None:
-    """Keep a moment that an event told, unless it is there already."""
-    rows = connection.execute(
-        "SELECT id, agent, at, source, confirmed FROM moments"
-        " WHERE pbx = ? AND kind = ? AND queue = ? AND leg = ? AND agent IN (?, '') ORDER BY at DESC",
-        (entry.pbx, entry.kind, entry.queue, entry.leg, entry.agent),
-    ).fetchall()
-    read_already = None
-    for ident, agent, at, source, confirmed in rows:
-        if agent == entry.agent and at == entry.at and (source == EVENT or confirmed):
-            return  # heard twice
-        if read_already is None and source == LOG and not confirmed and match.soon(entry.at, at):
-            read_already = (ident, agent)
-    if read_already is None:
-        _insert(connection, entry)
-        _number(connection, entry.pbx, entry.key)
-        return
-    ident, agent = read_already
-    connection.execute("UPDATE moments SET at = ?, confirmed = 1 WHERE id = ?", (entry.at, ident))
-    if agent != entry.agent:
-        connection.execute("DELETE FROM moments WHERE id = ?", (ident,))
-        _insert(connection, entry, confirmed=True)
-    _number(connection, entry.pbx, entry.key)
-
-
-def _insert(connection: sqlite3.Connection, entry: Entry, *, confirmed: bool = False) -> None:
-    """Insert behind all of its key; `_number` puts them in the order of time."""
-    (last,) = connection.execute(
-        "SELECT max(ordinal) FROM moments WHERE pbx = ? AND kind = ? AND queue = ? AND leg = ? AND agent = ?",
-        (entry.pbx, *entry.key),
-    ).fetchone()
-    connection.execute(
-        "INSERT INTO moments (pbx, kind, queue, leg, agent, ordinal, at, by, position, hold_s, ring_s,"
-        " wait_s, talk_s, source, confirmed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            entry.pbx,
-            *entry.key,
-            (last or 0) + 1,
-            entry.at,
-            entry.by,
-            entry.position,
-            entry.hold_s,
-            entry.ring_s,
-            entry.wait_s,
-            entry.talk_s,
-            entry.source,
-            confirmed,
-        ),
-    )
-
-
-def _number(connection: sqlite3.Connection, pbx: PbxId, key: tuple[str, str, str, str]) -> None:
-    """Number the rows of a key in the order of time, from 1."""
-    rows = connection.execute(
-        "SELECT id, ordinal FROM moments WHERE pbx = ? AND kind = ? AND queue = ? AND leg = ? AND agent = ?"
-        " ORDER BY at, id",
-        (pbx, *key),
-    ).fetchall()
-    wrong = [(ordinal, ident) for ordinal, (ident, old) in enumerate(rows, 1) if old != ordinal]
-    # By way of negative numbers, so that no two have the same in between.
-    connection.executemany("UPDATE moments SET ordinal = ? WHERE id = ?", [(-o, ident) for o, ident in wrong])
-    connection.executemany("UPDATE moments SET ordinal = ? WHERE id = ?", wrong)

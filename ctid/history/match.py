@@ -1,60 +1,59 @@
 """Which lines of a PBX's log the ledger has already, and which it lacks. Pure.
 
 The log tells each moment once, in whole seconds; events tell the same moments in fractions of them, and a
-little later. Within a key (kind, queue, leg, agent) the two are paired in the order of time. What is left
-over of the log is missing. What is left over of the events, though the log covers their time, the log tells
-in other words (of another leg), or the ledger has it twice.
+little later. Within a key (kind, queue, leg, agent) the two are aligned in the order of time, one to one, and
+anew in each comparison, from all events and all lines that are known: so it is no matter in what order they
+came. What is then left over of the log is missing.
+
+What is left over of events and lines of the same time may be the same moments in other words: the log names
+nobody known, or another leg (a Local half that waits for a caller), or another end of a wait. A row remembers
+its line, so that this is found out once.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from math import floor
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from ctid.history.entries import EVENT, LOG, Entry, Kept
-
-TICK_S = 1.3
-"""An event comes at most so long after the second in which the log has it, on a PBX at ease."""
-LATE_S = 10.0
-"""The same on a busy one."""
-EARLY_S = 2.0
-"""By so much may an event be before its line: where ctid's clock is not the PBX's."""
+from ctid.history.align import EARLY_S, LATE_S, TICK_S, align, soon
+from ctid.history.aliases import Aliases
+from ctid.history.entries import BY_AGENTS, EVENT, LOG, Entry, Kept, Mark
+from ctid.history.lines import Line, lines_of
+from ctid.model.ids import LegId
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What is to be done to the ledger so that it tells what the log tells, once."""
+    """What is to be done to the ledger so that it tells what events and log tell, once."""
 
-    insert: tuple[Entry, ...] = ()
-    confirm: tuple[int, ...] = ()
-    """Rows of events that the log has too."""
+    insert: tuple[Kept, ...] = ()
+    """Rows of lines that no row tells."""
+    mark: tuple[tuple[int, Mark | None], ...] = ()
+    """Rows of events, and which line of the log each is now known to be, or no longer."""
     drop: tuple[int, ...] = ()
-    """Rows that another row, or a line to be inserted, tells as well, or better."""
+    """Rows that another row, or one to be inserted, tells as well, or better."""
     doubtful: tuple[Kept, ...] = ()
     """Rows of events that the log, though it covers their time, does not have."""
-
-
-def soon(event_at: float, line_at: float) -> bool:
-    """Whether an event of that time is most likely the moment that the log has in that second."""
-    return 0.0 <= event_at - line_at < TICK_S
-
-
-def possible(event_at: float, line_at: float) -> bool:
-    """Whether an event of that time can be the moment that the log has in that second."""
-    return -EARLY_S <= event_at - line_at <= LATE_S
-
-
-def same_second(event_at: float, line_at: float) -> bool:
-    """Whether two readings of one line are compared."""
-    return event_at == line_at
+    strange: int = 0
+    """Of the inserted, those of a leg that events must have told under another id, which is not known."""
 
 
 def compare(log: Iterable[Entry], kept: Iterable[Kept], covered: tuple[float, float]) -> Plan:
     """Compare what the log tells with what the ledger has.
 
-    Of each leg in `log` both are whole: `log` has its lines from the first on, `kept` all of its rows. Of
-    other legs `kept` has the rows of the time `covered` (from, until), all of whose lines are in `log`.
+    `log` has all lines of the time `covered` (from, until), and of each leg with a line in it also those
+    before. What was before that time is in the ledger as far as it can be known, so that such lines are there
+    to be recognised, and none is inserted. `kept` has all rows of the time, and of those legs, whether the
+    row or its line names them; others as well, to tell by which other id events know a leg.
     """
     comparison = _Comparison(log, kept, covered)
+    comparison.run()
+    return comparison.plan()
+
+
+def settle(kept: Iterable[Kept]) -> Plan:
+    """Find out which of the lines known an event is that has just come; `kept` are all rows of its key."""
+    comparison = _Comparison((), kept, _NO_TIME)
     comparison.run()
     return comparison.plan()
 
@@ -62,133 +61,195 @@ def compare(log: Iterable[Entry], kept: Iterable[Kept], covered: tuple[float, fl
 _ENDS = frozenset({"caller_abandoned", "caller_left"})
 """How a wait can end without an agent; events tell only in pieces which of the two it was."""
 
-_Fits = Callable[[float, float], bool]
-_Group = Callable[[Entry], tuple[str, ...]]
-
-
-def _whole_key(entry: Entry) -> tuple[str, ...]:
-    return entry.key
-
-
-def _without_agent(entry: Entry) -> tuple[str, ...]:
-    return entry.key[:3]
-
-
-def _without_leg(entry: Entry) -> tuple[str, ...]:
-    return (entry.kind, entry.queue, entry.agent)
+_OfEvent = Callable[[Entry], Hashable]
+_OfLine = Callable[[Line], Hashable]
+_Cost = Callable[[Kept, Line], float | None]
+_NO_TIME = (1e12, -1e12)
+"""Covers nothing."""
 
 
 class _Comparison:
     def __init__(self, log: Iterable[Entry], kept: Iterable[Kept], covered: tuple[float, float]) -> None:
-        self._lines = sorted(log, key=lambda entry: entry.at)
-        self._rows = sorted(kept, key=lambda row: row.entry.at)
-        self._covered = covered
-        self._row_of: dict[int, Kept] = {}
-        """A line's index, to the row that is the same moment."""
-        self._paired: set[int] = set()
-        self._confirm: set[int] = set()
-        self._drop: set[int] = set()
+        rows = list(kept)
+        self._since, self._until = covered
+        self._events = sorted(
+            (row for row in rows if row.entry.source == EVENT), key=lambda row: row.entry.at
+        )
+        self._lines = lines_of(log, rows, covered)
+        self._aliases = Aliases(self._events, rows, self._lines)
+        self._line_of: dict[int, Line] = {}
+        """By the id of an event's row."""
+        self._other_end: set[int] = set()
+        """Rows of events that a line tells better."""
 
     def run(self) -> None:
-        readings = [row for row in self._rows if _only_log(row)]
-        told = [row for row in self._rows if not _only_log(row)]
-        self._pair(_whole_key, readings, same_second)
-        self._pair(_whole_key, told, soon)
-        self._pair(_whole_key, told, possible)
+        self._pair(lambda entry: entry.key, lambda line: line.entry.key, self._near)
+        self._pair_again()
+        self._aliases.guess(self._lines_before(), self._left())
+        self._pair(lambda entry: entry.key, lambda line: (*self._known(line), line.entry.agent), self._near)
         # The log may name somebody who is not known, and whom the event, or an earlier reading, does know.
-        nameless = {index for index, line in enumerate(self._lines) if not line.agent}
-        self._pair(_without_agent, readings, same_second, nameless)
-        self._pair(_without_agent, told, soon, nameless)
-        self._better_readings(readings)
-        self._doubles(told, soon)
-        self._pair(_without_leg, [row for row in told if self._is_covered(row)], soon)
-        self._doubles(told, possible)
-        self._other_ends(told)
+        self._pair(lambda entry: entry.key[:3], self._nameless, self._near)
+        self._pair(
+            lambda entry: (entry.kind, entry.queue, entry.agent),
+            lambda line: (line.entry.kind, line.entry.queue, line.entry.agent),
+            self._elsewhere,
+        )
+        self._pair(lambda entry: (entry.kind, entry.queue), self._nobody, self._elsewhere)
+        self._other_ends(lambda entry: entry.leg, lambda line: self._known(line)[2])
+        self._other_ends(lambda _: "", lambda _: "")
 
     def plan(self) -> Plan:
-        doubtful = [row for row in self._rows if self._is_left(row) and self._is_covered(row)]
+        insert: list[Kept] = []
+        drop = set(self._other_end)
+        strange = 0
+        before = {(line.entry.queue, line.mark.leg) for line in self._lines_before()}
+        for line in self._lines:
+            holder = line.holder
+            if line.event is not None:
+                if holder is not None and holder.entry.source == LOG:
+                    drop.add(holder.id)
+            elif holder is None:
+                if line.mark.at >= floor(self._since):
+                    insert.append(self._row(line))
+                    strange += self._is_strange(line, before)
+            elif holder.entry.source == EVENT:
+                # Its own line has come. If it was taken for one of another leg, that is told already.
+                if holder.entry.leg == line.mark.leg or line.mark.at >= floor(self._since):
+                    insert.append(self._row(line))
+            elif _is_better(better := self._row(line), holder):
+                insert.append(better)
+                drop.add(holder.id)
         return Plan(
-            insert=tuple(line for index, line in enumerate(self._lines) if index not in self._row_of),
-            confirm=tuple(sorted(self._confirm)),
-            drop=tuple(sorted(self._drop)),
-            doubtful=tuple(row for row in doubtful if not _only_log(row) and not row.confirmed),
+            insert=tuple(insert),
+            mark=tuple(self._marks()),
+            drop=tuple(sorted(drop)),
+            doubtful=tuple(row for row in self._left() if self._is_covered(row)),
+            strange=strange,
         )
 
-    def _pair(self, group: _Group, rows: Sequence[Kept], fits: _Fits, among: set[int] | None = None) -> None:
-        """Pair rows with lines, the latest first, each with the nearest line that was not after it."""
-        free: dict[tuple[str, ...], list[int]] = {}
-        for index, line in enumerate(self._lines):
-            if index not in self._row_of and (among is None or index in among):
-                free.setdefault(group(line), []).append(index)
-        for row in reversed(rows):
-            lines = free.get(group(row.entry))
-            if not lines or not self._is_left(row):
-                continue
-            at = row.entry.at
-            after = bisect_right(lines, at, key=lambda index: self._lines[index].at)
-            for place in (after - 1, after):
-                if 0 <= place < len(lines) and fits(at, self._lines[lines[place]].at):
-                    self._take(lines.pop(place), row)
-                    break
+    # Pairing --------------------------------------------------------------------------------------
 
-    def _take(self, index: int, row: Kept) -> None:
-        self._row_of[index] = row
-        self._paired.add(row.id)
-        if row.entry.source == EVENT and not row.confirmed:
-            self._confirm.add(row.id)
+    def _pair(self, of_event: _OfEvent, of_line: _OfLine, cost: _Cost) -> None:
+        """Align the events and lines that are left, group by group."""
+        for row, line in self._aligned(of_event, of_line, cost):
+            self._take(row, line)
 
-    def _better_readings(self, readings: Sequence[Kept]) -> None:
-        """A line that named nobody known when it was first read, and does now, replaces that reading."""
-        known: dict[tuple[str, ...], list[int]] = {}
-        for index, line in enumerate(self._lines):
-            if index not in self._row_of and line.agent:
-                known.setdefault((*_without_agent(line), str(line.at)), []).append(index)
-        for row in readings:
-            if not row.entry.agent and self._is_left(row):
-                place = (*_without_agent(row.entry), str(row.entry.at))
-                if known.get(place):
-                    known[place].pop()
-                    self._drop.add(row.id)
+    def _aligned(self, of_event: _OfEvent, of_line: _OfLine, cost: _Cost) -> list[tuple[Kept, Line]]:
+        groups: dict[Hashable, tuple[list[Kept], list[Line]]] = {}
+        for row in self._left():
+            groups.setdefault(of_event(row.entry), ([], []))[0].append(row)
+        for line in self._lines:
+            if line.event is None and (group := groups.get(of_line(line))) is not None:
+                group[1].append(line)
+        return [
+            (rows[event], lines[index])
+            for rows, lines in groups.values()
+            for event, index in _aligned(rows, lines, cost)
+        ]
 
-    def _doubles(self, told: Sequence[Kept], fits: _Fits) -> None:
-        """An event that came long after its line had been read: the line's row goes, the event's stays."""
-        readings: dict[tuple[str, ...], list[int]] = {}
-        for index, row in self._row_of.items():
-            if _only_log(row):
-                readings.setdefault(_without_agent(row.entry), []).append(index)
-        for row in told:
-            if not self._is_left(row) or row.confirmed or not self._is_covered(row):
-                continue
-            for index in readings.get(_without_agent(row.entry), ()):
-                line = self._row_of[index].entry
-                if line.agent in ("", row.entry.agent) and fits(row.entry.at, line.at):
-                    readings[_without_agent(row.entry)].remove(index)
-                    self._drop.add(self._row_of[index].id)
-                    self._take(index, row)
-                    break
+    def _take(self, row: Kept, line: Line) -> None:
+        line.event = row
+        self._line_of[row.id] = line
+        self._aliases.learn(line, row.entry)
 
-    def _other_ends(self, told: Sequence[Kept]) -> None:
+    def _pair_again(self) -> None:
+        """Of what was paired before under two ids, or two names, what is left of both."""
+        for line in self._lines:
+            row = line.holder
+            if line.event is None and row is not None and row.entry.source == EVENT:
+                if row.id not in self._line_of:
+                    self._take(row, line)
+
+    def _other_ends(self, of_event: Callable[[Entry], str], of_line: Callable[[Line], str]) -> None:
         """An event that took one end of a wait for another: the log knows whether the caller hung up."""
-        ends: dict[tuple[str, ...], list[int]] = {}
-        for index, line in enumerate(self._lines):
-            if index not in self._row_of and line.kind in _ENDS:
-                ends.setdefault(line.key[1:], []).append(index)
-        for row in told:
-            if row.entry.kind in _ENDS and self._is_left(row) and self._is_covered(row):
-                for index in ends.get(row.entry.key[1:], ()):
-                    if possible(row.entry.at, self._lines[index].at):
-                        ends[row.entry.key[1:]].remove(index)
-                        self._drop.add(row.id)
-                        break
 
-    def _is_left(self, row: Kept) -> bool:
-        return row.id not in self._paired and row.id not in self._drop
+        def end_of(entry: Entry) -> Hashable:
+            return (entry.queue, of_event(entry)) if entry.kind in _ENDS else ()
+
+        def line_end(line: Line) -> Hashable:
+            free = line.entry.kind in _ENDS and line.leg is None
+            return (line.entry.queue, of_line(line)) if free else None
+
+        for row, line in self._aligned(end_of, line_end, self._elsewhere):
+            self._other_end.add(row.id)
+            line.leg = row.entry.leg
+
+    def _known(self, line: Line) -> tuple[str, str, str]:
+        """Kind, queue and leg of a line, the leg by the id that events know it by."""
+        entry = line.entry
+        return (entry.kind, entry.queue, self._aliases.leg(line))
+
+    def _nameless(self, line: Line) -> Hashable:
+        return None if line.entry.agent else self._known(line)
+
+    def _nobody(self, line: Line) -> Hashable:
+        entry = line.entry
+        return None if entry.agent or entry.kind not in BY_AGENTS else (entry.kind, entry.queue)
+
+    # How likely it is -----------------------------------------------------------------------------
+
+    def _near(self, row: Kept, line: Line) -> float | None:
+        """By the times alone; an event whose own line may not have been read must be close."""
+        late = row.entry.at - line.mark.at
+        if soon(row.entry.at, line.mark.at):
+            return late
+        if line.holder is row or row.entry.at < self._until - TICK_S:
+            return LATE_S + abs(late)
+        return None
+
+    def _elsewhere(self, row: Kept, line: Line) -> float | None:
+        """The same of another leg: the line of the event must be among those that were read."""
+        near = self._near(row, line)
+        if near is None or not self._is_covered(row) or line.mark.at < floor(self._since):
+            return None
+        if near >= LATE_S and row.entry.at - LATE_S < self._since:
+            return None
+        return near + self._aliases.unlikely(line, row.entry)
 
     def _is_covered(self, row: Kept) -> bool:
         """Whether the row's line would be in the log that was read, whatever leg it names."""
-        since, until = self._covered
-        return since + EARLY_S <= row.entry.at < until - TICK_S
+        return self._since + EARLY_S <= row.entry.at < self._until - TICK_S
+
+    # What becomes of it ---------------------------------------------------------------------------
+
+    def _left(self) -> list[Kept]:
+        """Rows of events that no line is yet."""
+        return [r for r in self._events if r.id not in self._line_of and r.id not in self._other_end]
+
+    def _lines_before(self) -> list[Line]:
+        """Lines from before what is covered that no row has: events told them under other ids."""
+        since = floor(self._since)
+        return [
+            line
+            for line in self._lines
+            if line.holder is None and line.event is None and line.mark.at < since
+        ]
+
+    def _marks(self) -> Iterable[tuple[int, Mark | None]]:
+        for row in self._events:
+            line = self._line_of.get(row.id)
+            mark = line.mark if line is not None else None
+            if mark != row.line and row.id not in self._other_end:
+                yield row.id, mark
+
+    def _row(self, line: Line) -> Kept:
+        """The row of a line that no event has told."""
+        leg = LegId(self._aliases.leg(line) if line.leg is None else line.leg)
+        return Kept(0, replace(line.entry, leg=leg), line.mark)
+
+    def _is_strange(self, line: Line, before: set[tuple[str, str]]) -> bool:
+        known = line.leg is not None or self._aliases.is_known(line)
+        return not known and (line.entry.queue, line.mark.leg) in before
 
 
-def _only_log(row: Kept) -> bool:
-    return row.entry.source == LOG and not row.confirmed
+def _is_better(new: Kept, old: Kept) -> bool:
+    """Whether a row of the log alone is to be replaced: more is known of whose moment it is."""
+    return (new.entry.agent, new.entry.leg, new.line) != (old.entry.agent, old.entry.leg, old.line)
+
+
+def _aligned(rows: Sequence[Kept], lines: Sequence[Line], cost: _Cost) -> list[tuple[int, int]]:
+    return align(
+        [row.entry.at for row in rows],
+        [line.mark.at for line in lines],
+        lambda event, line: cost(rows[event], lines[line]),
+    )

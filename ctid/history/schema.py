@@ -52,7 +52,17 @@ CREATE TABLE pbxs (
 );
 """
 
-MIGRATIONS = (_FIRST,)
+_LINES = """
+ALTER TABLE moments ADD COLUMN line_leg TEXT;
+ALTER TABLE moments ADD COLUMN line_at REAL;
+UPDATE moments SET line_leg = leg, line_at = at WHERE source = 'log' AND confirmed = 0;
+UPDATE moments SET source = 'event' WHERE source = 'log' AND confirmed = 1;
+ALTER TABLE moments DROP COLUMN confirmed;
+CREATE INDEX moments_of_line ON moments (pbx, line_leg);
+"""
+"""Which line of the log a row is, instead of whether it is one."""
+
+MIGRATIONS = (_FIRST, _LINES)
 """One script a version; the file's `user_version` is how many of them it has had."""
 
 

@@ -21,6 +21,7 @@ from ctid.state.tables import Tables
 _NO_AGENT_PROFILE = AgentProfile()
 _NO_QUEUE_PROFILE = QueueProfile()
 _NOTHING_MISSED: dict[QueueId, int] = {}
+_NOBODY: dict[LegId, Leg] = {}
 
 
 class Deriving(Tables):
@@ -38,8 +39,6 @@ class Deriving(Tables):
         self._dirty_calls: dict[str, None] = {}
         self._dirty_agents: dict[AgentId, None] = {}
         self._dirty_queues: dict[QueueId, None] = {}
-        self._lingering: dict[AgentId, None] = {}
-        """Whom a queue's call left alone on the line: whoever comes to them changes what they are."""
         self._merged: dict[str, str] = {}
         """Calls that a leg left for another one, which they merge into if it goes on when they end."""
         self._moved: dict[SupervisionId, CallId] = {}
@@ -94,7 +93,7 @@ class Deriving(Tables):
         while self._dirty_calls:
             key, _ = self._dirty_calls.popitem()
             self._derive_call(rows, key, at)
-        self._dirty_agents.update(self._lingering)
+        self._dirty_agents.update(rows.lingering)
         while self._dirty_agents:
             agent, _ = self._dirty_agents.popitem()
             self._derive_agent(rows, agent, at)
@@ -130,6 +129,7 @@ class Deriving(Tables):
                 )
                 self._put(self.calls, ident, ended, at)
                 self._put(self.calls, ident, None, at)
+                self._suspects.pop(("call", ident), None)
                 if into is not None:
                     self._move_supervisions(ident, into, at)
             return
@@ -157,7 +157,7 @@ class Deriving(Tables):
         legs = [
             leg
             for device in devices
-            for leg in rows.device_legs[device].values()
+            for leg in rows.device_legs.get(device, _NOBODY).values()
             if self._call_of(rows, leg) is not None
         ]
         activity = Activity(legs)
@@ -165,9 +165,9 @@ class Deriving(Tables):
         old = self.agents.get(ident)
         lingers = self._lingers(rows, old, members.values(), legs)
         if lingers:
-            self._lingering[ident] = None
+            rows.lingering[ident] = None
         else:
-            self._lingering.pop(ident, None)
+            rows.lingering.pop(ident, None)
         agent = derive_agent(
             rows.pbx,
             ident,
@@ -228,8 +228,8 @@ class Deriving(Tables):
     def _derive_queue(self, rows: Rows, ident: QueueId, at: Instant) -> None:
         info = rows.queues.get(ident)
         old = self.queues.get(ident)
-        agents = [self.agents[a] for a in rows.queue_agents[ident] if a in self.agents]
-        waiting = rows.waiting[ident].values()
+        agents = [self.agents[a] for a in rows.queue_agents.get(ident, ()) if a in self.agents]
+        waiting = rows.waiting.get(ident, _NOBODY).values()
         if info is None and not agents and not waiting and ident not in self._profiles.queues:
             self._put(self.queues, ident, None, at)
             return

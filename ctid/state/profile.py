@@ -4,18 +4,20 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-from ctid.model.ids import AgentId, DeviceId, QueueId
+from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId
 
 
 class AgentProfile(Struct, frozen=True, kw_only=True):
     """A name and a team for an agent whom the PBX only knows by an address.
 
-    `after_call_work_s` is her team's, in seconds; 0 leaves it to others.
+    `after_call_work_s` is her team's, in seconds; 0 leaves it to others. `pbx` is where she is logged out as
+    long as no queue has her; none: she is not known before.
     """
 
     name: str = ""
     team: str = ""
     after_call_work_s: float = 0.0
+    pbx: PbxId | None = None
 
 
 class QueueProfile(Struct, frozen=True, kw_only=True):

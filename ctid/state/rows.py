@@ -27,6 +27,8 @@ class Rows:
         self.queue_agents: defaultdict[QueueId, dict[AgentId, None]] = defaultdict(dict)
         self.engaged: dict[LegId, dict[tuple[AgentId, QueueId], None]] = {}
         """The memberships that a caller's leg is offered to or served by; the leg may not be told yet."""
+        self.lingering: dict[AgentId, None] = {}
+        """Whom a queue's call left alone on the line: whoever comes to them changes what they are."""
 
     def put_leg(self, leg: Leg) -> Leg | None:
         """Set a leg; returns what it was."""

@@ -24,7 +24,7 @@ from ctid.model.facts import (
     Snapshot,
     SupervisionChanged,
 )
-from ctid.model.ids import AgentId, DeviceId, LegId, PbxId
+from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, safe_id
 from ctid.model.instant import Instant
 from ctid.model.words import LinkState, SnapshotReason, SupervisionEnd, SupervisionState
 from ctid.state.after_call import work_after
@@ -37,6 +37,12 @@ from ctid.state.rows import Rows
 from ctid.state.suspicion import DOUBTED_S, doubts
 
 _DRIFTING = frozenset({SnapshotReason.TIMER, SnapshotReason.REQUEST, SnapshotReason.UNREADABLE})
+
+
+AGENTS_KEPT = 1000
+"""Agents of no queue who stay known as logged out; the configuration's own are not counted."""
+PHONES_KEPT = 16
+"""Phones that stay an agent's after she has gone on to another."""
 
 
 class Store(Deriving):
@@ -187,7 +193,7 @@ class Store(Deriving):
             rows.miss(moment.agent, moment.queue)
             self._dirty_agents[moment.agent] = None
         leg = rows.legs.get(moment.leg)
-        call = call_id(moment.pbx, leg.call if leg else moment.leg)
+        call = call_id(moment.pbx, leg.call if leg else safe_id(moment.leg))
         self.seq += 1
         self._updates.append(occurrence(moment, self.seq, call))
 
@@ -254,6 +260,8 @@ class Store(Deriving):
         for agent, members in rows.members.items():
             if not members:
                 self._work.pop(agent, None)
+        for agent in [agent for agent in old.members if agent not in rows.members]:
+            self._forget_agent(agent, fact.at)
         self._replace_supervisions(fact)
         for source in (old, rows):
             self._dirty_calls.update(dict.fromkeys(source.call_legs))
@@ -275,7 +283,6 @@ class Store(Deriving):
     def _new_rows(self, old: Rows, fact: Snapshot) -> Rows:
         """The rows of a snapshot, with what of the old ones no PBX lists."""
         rows = Rows(fact.pbx)
-        rows.missed = old.missed
         rows.queues = {info.id: info for info in fact.queues}
         rows.devices = {info.id: info for info in fact.devices}
         serving = {member.agent for member in fact.members if member.serving is not None}
@@ -283,15 +290,28 @@ class Store(Deriving):
             ended = self._last_call(old, member, fact.at)
             self._work_on(old, member, ended, serving=member.agent in serving)
             rows.put_member(member)
-        for agent, devices in _known_agents(old):
+        for agent, devices in _known_agents(old, rows):
             rows.members.setdefault(agent, {})
             for device in devices:
                 rows.agent_of.setdefault(device, agent)
+        for agent, missed in old.missed.items():
+            kept = {queue: n for queue, n in missed.items() if queue in rows.members.get(agent, ())}
+            if kept:
+                rows.missed[agent] = kept
+        for agent, profile in self._profiles.agents.items():
+            if profile.pbx == fact.pbx:
+                rows.members.setdefault(agent, {})
         for leg in fact.legs:
             rows.put_leg(leg)
         rows.sort_waiting()
         rows.quality = {leg.id: old.quality[leg.id] for leg in fact.legs if leg.id in old.quality}
         return rows
+
+    def _forget_agent(self, agent: AgentId, at: Instant) -> None:
+        self._work.pop(agent, None)
+        self._lingering.pop(agent, None)
+        self.stories.pop(agent, None)
+        self._put(self.agents, agent, None, at)
 
     def _last_call(self, old: Rows, member: Member, at: Instant) -> Instant:
         """When the call of a membership ended that was served when it was last told; else now."""
@@ -330,6 +350,8 @@ class Store(Deriving):
             self._supervision_changed(supervision, fact.at)
 
 
-def _known_agents(rows: Rows) -> Iterator[tuple[AgentId, list[DeviceId]]]:
-    for agent in rows.members:
-        yield agent, rows.devices_of(agent)
+def _known_agents(old: Rows, new: Rows) -> Iterator[tuple[AgentId, list[DeviceId]]]:
+    """Who stays known, with her phones: those of a queue, and of the others who were last in one."""
+    others = [agent for agent in old.members if agent not in new.members][:AGENTS_KEPT]
+    for agent in (*new.members, *others):
+        yield agent, old.devices_of(agent)[-PHONES_KEPT:]

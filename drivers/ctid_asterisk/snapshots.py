@@ -1,7 +1,9 @@
 """Snapshots of one Asterisk: when they are taken, and what the PBX is asked for them."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
 
 import structlog
 
@@ -83,7 +85,9 @@ class Snapshots:
         self._next: asyncio.Future[None] | None = None
         self._reason = SnapshotReason.TIMER
         self._caught_up = asyncio.Event()
-        self._fences = 0
+        self._fences = count(1)
+        self._mark = secrets.token_hex(4)
+        """Whose fences these are: another connection sees them too, as a capture beside the daemon does."""
         self._absent: set[str] = set()
         self._refused: set[str] = set()
 
@@ -157,8 +161,7 @@ class Snapshots:
             raise PbxRefused(f"the PBX's lists cannot be read: {error}") from error
         for event in unreadable:
             self._on_unreadable(event)
-        self._fences += 1
-        fence = f"{self._now():.0f}-{self._fences}"
+        fence = f"{self._mark}-{next(self._fences)}"
         self._resync.expect(fence)
         self._caught_up.clear()
         try:

@@ -4,11 +4,13 @@ import pytest
 
 from ctid.model.entities import Agent
 from ctid.model.facts import Leg
-from ctid.model.ids import DeviceId, LegId, SupervisionId
+from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import AgentState, DeviceState, LegState
 from ctid.state.agents import DEVICE_UNAVAILABLE, Activity
 from ctid.state.changes import Change
+from ctid.state.profile import AgentProfile, Profiles
+from ctid.state.store import Store
 from helpers.floor import BASE, Floor
 
 
@@ -369,6 +371,19 @@ def test_a_call_from_before_ctid_came_is_as_old_as_its_leg(floor: Floor) -> None
     floor.put_leg("a1", call="a1", incoming=True, device=DeviceId("1001"), connected_at=Instant(BASE - 25))
     floor.agent_joins("1001", "support")
     assert (floor.agent("1001").state, floor.agent("1001").since) == (AgentState.BUSY_OTHER, BASE - 25)
+
+
+def test_an_agent_whom_the_configuration_names_is_logged_out_until_a_queue_has_her() -> None:
+    """She is known from her PBX's first snapshot on, and to no other PBX."""
+    profile = AgentProfile(name="Anna", pbx=PbxId("lab"))
+    floor = Floor(Store(Profiles(agents={AgentId("1001"): profile})))
+    other = Floor(floor.store, pbx="two")
+    other.snapshot()
+    assert floor.store.agents == {}
+    floor.snapshot()
+    assert (floor.agent("1001").state, floor.agent("1001").name) == (AgentState.LOGGED_OUT, "Anna")
+    floor.agent_joins("1001", "support")
+    assert floor.agent("1001").state is AgentState.READY
 
 
 class TestBetweenTwoWords:
