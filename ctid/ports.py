@@ -82,7 +82,10 @@ class Connection(Protocol):
     `close`, or by `LinkError`.
     """
 
-    capabilities: frozenset[Capability]
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What can be asked of it now."""
+        ...
 
     def facts(self) -> AsyncIterator[Sequence[Fact]]:
         """Iterate over batches of facts; called once."""

@@ -70,6 +70,6 @@ class Aliases:
 
     def unlikely(self, line: Line, told: Entry) -> float:
         """How much speaks against it that a line and an event of another leg are the same moment."""
-        against = _STRANGER * ((line.entry.queue, line.mark.leg) in self._told)
+        against = _STRANGER * self.is_known(line)
         against += _STRANGER * ((told.queue, told.leg) in self._read)
         return against + _PLACE * (told.position != line.entry.position)

@@ -15,7 +15,7 @@ EARLY_S = 2.0
 """By so much may an event be before its line: where ctid's clock is not the PBX's."""
 
 Cost = Callable[[int, int], float | None]
-"""How unlikely it is that an event is a line, both by their index: 0 or more, at most 100; none if it is not."""
+"""How unlikely it is that an event is a line, both by their index: from 0 to 100; none where it is not."""
 
 _PAIR = 1e7
 """What a pair is worth: more than all costs together, so that as many as possible are found."""
@@ -27,7 +27,7 @@ def soon(event_at: float, line_at: float) -> bool:
 
 
 def align(events: Sequence[float], lines: Sequence[float], cost: Cost) -> list[tuple[int, int]]:
-    """The most pairs of an event and a line that do not cross; of several such choices that of the least cost.
+    """The most pairs of an event and a line that do not cross; of several such choices the cheapest.
 
     Both are in the order of time. `cost` is asked for lines from `LATE_S` before the event to `EARLY_S` after
     it alone. Returns the pairs' indexes in order. Time and memory grow with the events and the lines that
@@ -37,25 +37,18 @@ def align(events: Sequence[float], lines: Sequence[float], cost: Cost) -> list[t
     worths: list[list[float]] = []
     """By event: what the best choice of it and those before it is worth, with the lines up to each one of its
     band; the first entry is without any line of it."""
-    gains: list[list[float | None]] = []
     for event, at in enumerate(events):
         low, high = bisect_left(lines, at - LATE_S), bisect_right(lines, at + EARLY_S)
-        gain = [_gain(cost(event, line)) for line in range(low, high)]
         worth = [_before(bands, worths, low)]
         for line in range(low, high):
             best = max(worth[-1], _before(bands, worths, line + 1))
-            added = gain[line - low]
-            if added is not None:
-                best = max(best, _before(bands, worths, line) + added)
+            unlikely = cost(event, line)
+            if unlikely is not None:
+                best = max(best, _before(bands, worths, line) + _PAIR - unlikely)
             worth.append(best)
         bands.append((low, high))
         worths.append(worth)
-        gains.append(gain)
-    return _chosen(bands, worths, gains, len(lines))
-
-
-def _gain(cost: float | None) -> float | None:
-    return None if cost is None else _PAIR - cost
+    return _chosen(bands, worths, len(lines))
 
 
 def _before(bands: list[tuple[int, int]], worths: list[list[float]], lines: int) -> float:
@@ -66,12 +59,10 @@ def _before(bands: list[tuple[int, int]], worths: list[list[float]], lines: int)
     return worths[-1][min(lines, high) - low]
 
 
-def _chosen(
-    bands: list[tuple[int, int]], worths: list[list[float]], gains: list[list[float | None]], lines: int
-) -> list[tuple[int, int]]:
+def _chosen(bands: list[tuple[int, int]], worths: list[list[float]], lines: int) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     while bands:
-        (low, high), worth, gain = bands.pop(), worths.pop(), gains.pop()
+        (low, high), worth = bands.pop(), worths.pop()
         lines = min(lines, high)
         while lines > low and worth[lines - low] == worth[lines - low - 1]:
             lines -= 1

@@ -43,6 +43,8 @@ class _Found(Struct):
     unread: int = 0
     nameless: int = 0
     """Moments of which the log does not say whose they were."""
+    strange: int = 0
+    """Moments of callers whom events know by other ids, which are not known."""
     names: tuple[str, ...] = ()
 
 
@@ -109,6 +111,9 @@ class Filling:
         found = _Found()
         until = await self._take(pbx, before, told, found)
         if found.moments or found.doubtful:
+            # An event may have been under way.
+            until = await self._take_again(pbx, since, before, found)
+        if found.moments or found.doubtful:
             log.warning(
                 "the ledger differed from the log", pbx=pbx, mended=found.moments, doubtful=found.doubtful
             )
@@ -138,9 +143,12 @@ class Filling:
     ) -> Instant:
         """Compare, and once more when what was under way has come; returns until when the log was read."""
         ended = await self._take(pbx, before, told, found)
+        return max(ended, await self._take_again(pbx, began, before, found))
+
+    async def _take_again(self, pbx: PbxId, since: Instant, before: Remembered, found: _Found) -> Instant:
         await asyncio.sleep(SETTLE_S)
-        again = await self._read(pbx, began, before)
-        return max(ended, await self._take(pbx, before, again, found))
+        again = await self._read(pbx, since, before)
+        return await self._take(pbx, before, again, found)
 
     async def _take(self, pbx: PbxId, before: Remembered, told: Recollection, found: _Found) -> Instant:
         """Compare one reading, and those that follow it while there is more, with the ledger."""
@@ -152,8 +160,9 @@ class Filling:
             found.moments += len(plan.insert) - len(plan.drop)
             found.doubtful += len(plan.doubtful)
             found.unread += told.unread
-            nameless = sum(entry.kind in BY_AGENTS and not entry.agent for entry in plan.insert)
+            nameless = sum(row.entry.kind in BY_AGENTS and not row.entry.agent for row in plan.insert)
             found.nameless += nameless
+            found.strange += plan.strange
             if nameless:
                 found.names = told.nameless
             until = told.until
@@ -226,6 +235,10 @@ def _judged(began: Instant, told: Recollection, found: _Found) -> tuple[GapState
         names = ", ".join(found.names[:5])
         lacking.append(
             f"of {found.nameless} moments it is not known whose they were: nobody, or several, are {names}"
+        )
+    if found.strange:
+        lacking.append(
+            f"of {found.strange} moments it is not known to which caller's earlier ones they belong"
         )
     if found.doubtful:
         lacking.append(

@@ -1,4 +1,4 @@
-"""The lines of a PBX's log that a comparison knows: those just read, and those that rows are known to be. Pure."""
+"""The lines of a PBX's log that a comparison knows: those just read, and those that rows hold. Pure."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from math import floor
@@ -18,6 +18,8 @@ class Line(Struct, kw_only=True, eq=False):
     mark: Mark
     holder: Kept | None = None
     """The row that the ledger has it in."""
+    gone: bool = False
+    """The log that was read does not have it; whoever has read it knows it still."""
     event: Kept | None = None
     """The row of the event that is the same moment."""
     leg: str | None = None
@@ -28,8 +30,8 @@ def lines_of(log: Iterable[Entry], kept: Sequence[Kept], time: tuple[float, floa
     """The lines in the order of time; those of one second in that of the log.
 
     A line that was read is one that the ledger has if leg and second are the same, as often as both have it;
-    or in the `time` that was read, where no line can be missing, if all but the leg is the same: it is told of
-    another one since more is known. What the ledger has and the log no longer tells is a line as well.
+    or in the `time` that was read, where no line can be missing, if all but the leg is the same: it is told
+    of another one since more is known. What the ledger has and the log no longer tells is a line as well.
     """
     read = [Line(entry=entry, mark=Mark(entry.leg, entry.at)) for entry in log]
     held = [(row, row.line) for row in kept if row.line is not None]
@@ -47,7 +49,7 @@ def lines_of(log: Iterable[Entry], kept: Sequence[Kept], time: tuple[float, floa
 
     for key in (in_full, whose_ever, of_any_leg):
         held = _recognise(read, held, key)
-    gone = [Line(entry=_told(row, mark), mark=mark, holder=row) for row, mark in held]
+    gone = [Line(entry=_told(row, mark), mark=mark, holder=row, gone=True) for row, mark in held]
     return sorted(read + gone, key=lambda line: line.mark.at)
 
 

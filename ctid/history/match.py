@@ -16,11 +16,11 @@ from math import floor
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctid.history.align import EARLY_S, LATE_S, TICK_S, align, soon
 from ctid.history.aliases import Aliases
+from ctid.history.align import EARLY_S, LATE_S, TICK_S, align, soon
 from ctid.history.entries import BY_AGENTS, EVENT, LOG, Entry, Kept, Mark
 from ctid.history.lines import Line, lines_of
-from ctid.model.ids import LegId
+from ctid.model.ids import LegId, QueueId
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -84,17 +84,19 @@ class _Comparison:
 
     def run(self) -> None:
         self._pair(lambda entry: entry.key, lambda line: line.entry.key, self._near)
-        self._pair_again()
-        self._aliases.guess(self._lines_before(), self._left())
-        self._pair(lambda entry: entry.key, lambda line: (*self._known(line), line.entry.agent), self._near)
         # The log may name somebody who is not known, and whom the event, or an earlier reading, does know.
         self._pair(lambda entry: entry.key[:3], self._nameless, self._near)
+        # What was found out of other ids stands, but where all of it can be looked at again.
+        self._pair_again(lambda row, line: row.entry.leg == line.mark.leg or not self._is_open(row, line))
+        self._aliases.guess(self._lines_before(), self._left())
+        self._pair(lambda entry: entry.key, lambda line: (*self._known(line), line.entry.agent), self._before)
         self._pair(
             lambda entry: (entry.kind, entry.queue, entry.agent),
             lambda line: (line.entry.kind, line.entry.queue, line.entry.agent),
             self._elsewhere,
         )
         self._pair(lambda entry: (entry.kind, entry.queue), self._nobody, self._elsewhere)
+        self._pair_again(lambda _, __: True)
         self._other_ends(lambda entry: entry.leg, lambda line: self._known(line)[2])
         self._other_ends(lambda _: "", lambda _: "")
 
@@ -152,13 +154,12 @@ class _Comparison:
         self._line_of[row.id] = line
         self._aliases.learn(line, row.entry)
 
-    def _pair_again(self) -> None:
-        """Of what was paired before under two ids, or two names, what is left of both."""
+    def _pair_again(self, wanted: Callable[[Kept, Line], bool]) -> None:
+        """Of what was paired before, under two ids or two names, what is left of both."""
         for line in self._lines:
             row = line.holder
-            if line.event is None and row is not None and row.entry.source == EVENT:
-                if row.id not in self._line_of:
-                    self._take(row, line)
+            if line.event is None and row is not None and self._is_left(row) and wanted(row, line):
+                self._take(row, line)
 
     def _other_ends(self, of_event: Callable[[Entry], str], of_line: Callable[[Line], str]) -> None:
         """An event that took one end of a wait for another: the log knows whether the caller hung up."""
@@ -180,7 +181,7 @@ class _Comparison:
         return (entry.kind, entry.queue, self._aliases.leg(line))
 
     def _nameless(self, line: Line) -> Hashable:
-        return None if line.entry.agent else self._known(line)
+        return None if line.entry.agent else line.entry.key[:3]
 
     def _nobody(self, line: Line) -> Hashable:
         entry = line.entry
@@ -197,24 +198,39 @@ class _Comparison:
             return LATE_S + abs(late)
         return None
 
+    def _before(self, row: Kept, line: Line) -> float | None:
+        """The same where an event cannot be compared with all that it could be."""
+        return None if self._is_open(row, line) else self._near(row, line)
+
     def _elsewhere(self, row: Kept, line: Line) -> float | None:
-        """The same of another leg: the line of the event must be among those that were read."""
-        near = self._near(row, line)
-        if near is None or not self._is_covered(row) or line.mark.at < floor(self._since):
+        """The same where it can, whatever leg they are of."""
+        near = self._near(row, line) if self._is_open(row, line) else None
+        if near is None:
             return None
-        if near >= LATE_S and row.entry.at - LATE_S < self._since:
+        # A late event of another leg may be of a line from before all that was read.
+        ours = self._aliases.leg(line) == row.entry.leg
+        if near >= LATE_S and not ours and row.entry.at - LATE_S < self._since:
             return None
-        return near + self._aliases.unlikely(line, row.entry)
+        return near if ours else near + self._aliases.unlikely(line, row.entry)
+
+    def _is_open(self, row: Kept, line: Line) -> bool:
+        """Whether both are of the time of which all lines were read."""
+        since = floor(self._since)
+        return since <= row.entry.at < self._until - TICK_S and since <= line.mark.at and not line.gone
 
     def _is_covered(self, row: Kept) -> bool:
-        """Whether the row's line would be in the log that was read, whatever leg it names."""
+        """Whether the row's line must be in the log that was read, whatever leg it names."""
         return self._since + EARLY_S <= row.entry.at < self._until - TICK_S
 
     # What becomes of it ---------------------------------------------------------------------------
 
     def _left(self) -> list[Kept]:
         """Rows of events that no line is yet."""
-        return [r for r in self._events if r.id not in self._line_of and r.id not in self._other_end]
+        return [row for row in self._events if self._is_left(row)]
+
+    def _is_left(self, row: Kept) -> bool:
+        taken = row.id in self._line_of or row.id in self._other_end
+        return row.entry.source == EVENT and not taken
 
     def _lines_before(self) -> list[Line]:
         """Lines from before what is covered that no row has: events told them under other ids."""
@@ -237,7 +253,7 @@ class _Comparison:
         leg = LegId(self._aliases.leg(line) if line.leg is None else line.leg)
         return Kept(0, replace(line.entry, leg=leg), line.mark)
 
-    def _is_strange(self, line: Line, before: set[tuple[str, str]]) -> bool:
+    def _is_strange(self, line: Line, before: set[tuple[QueueId, str]]) -> bool:
         known = line.leg is not None or self._aliases.is_known(line)
         return not known and (line.entry.queue, line.mark.leg) in before
 

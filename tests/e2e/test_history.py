@@ -66,6 +66,8 @@ def log_of(rig: Rig) -> list[tuple[int, Told]]:
                 told = Told("call_served", queue, leg, agent, _BY[event], (float(data[0]), float(data[1])))
             case "BLINDTRANSFER":
                 told = Told("call_served", queue, leg, agent, "transfer", (float(data[2]), float(data[3])))
+            case "ATTENDEDTRANSFER":
+                told = Told("call_served", queue, leg, agent, "transfer", (float(data[-3]), float(data[-2])))
             case "ABANDON":
                 told = Told("caller_abandoned", queue, leg, "", "", (float(data[2]),))
             case "EXITWITHTIMEOUT":

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from ctid.history.entries import EVENT, LOG, Entry, Kept
+from ctid.history.entries import EVENT, LOG, Entry, Kept, Mark
 from ctid.model.ids import AgentId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
 from helpers.floor import BASE
@@ -34,14 +34,26 @@ def entry(
     )
 
 
-def line(kind: str = "caller_queued", at: float = 0.0, leg: str = "1.1", agent: str = "") -> Entry:
+def line(
+    kind: str = "caller_queued", at: float = 0.0, leg: str = "1.1", agent: str = "", *, queue: str = "support"
+) -> Entry:
     """The same as the log tells it: in whole seconds."""
-    return entry(kind, math.floor(at), leg, agent, source=LOG)
+    return entry(kind, math.floor(at), leg, agent, queue=queue, source=LOG)
+
+
+def mark(line: Entry) -> Mark:
+    """Which line it is."""
+    return Mark(line.leg, math.floor(line.at))
+
+
+def row(number: int, told: Entry, line: Entry | None = None) -> Kept:
+    """A row, and which line it is: of the log, its own."""
+    return Kept(number, told, mark(line or told) if line is not None or told.source == LOG else None)
 
 
 def rows(*entries: Entry, confirmed: bool = False) -> list[Kept]:
-    """The entries as rows, numbered from 1."""
-    return [Kept(number, told, confirmed) for number, told in enumerate(entries, 1)]
+    """The entries as rows, numbered from 1; where `confirmed`, the log has told each as well."""
+    return [row(number, told, told if confirmed else None) for number, told in enumerate(entries, 1)]
 
 
 def keys(entries: Iterable[Entry]) -> list[tuple[str, ...]]:

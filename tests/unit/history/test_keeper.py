@@ -498,6 +498,24 @@ async def test_the_log_is_compared_though_there_is_no_gap(
         await until(lambda: not room.keeper.status().behind)
 
 
+async def test_a_caller_of_an_unknown_id(rooms: Rooms, clock: FakeClock, pbx: Recalling) -> None:
+    """Who waited since before under an id that events do not know counts, and the gap says what is not."""
+    async with rooms() as room:
+        await room.link_up()
+        await room.settled()
+        clock.at += 30
+        await asyncio.sleep(0.1)  # a beat: complete up to now, but for what may be under way
+    pbx.written += [queued(-500, "1.2"), served(40, "1.2")]
+    clock.at += 30
+    async with rooms() as room:
+        await room.link_up()
+        await room.settled()
+        assert [(row.kind, row.leg) for row in await room.rows()] == [("call_served", "1.2")]
+        (gap,) = await room.gaps()
+        assert (gap.state, gap.found) == (GapState.PARTLY, 1)
+        assert "to which caller's earlier ones" in gap.detail
+
+
 async def test_purge(rooms: Rooms, pbx: Recalling, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is older than is to be kept is gone with the next purge; one that fails is tried again."""
     monkeypatch.setattr(keeper, "PURGE_S", 0.05)

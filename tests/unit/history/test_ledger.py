@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from ctid.history import schema
 from ctid.history.entries import Entry
-from ctid.history.ledger import COLUMNS, Ledger, LedgerUnavailable, entry_of_row
+from ctid.history.ledger import Ledger, LedgerUnavailable
+from ctid.history.rows import COLUMNS, entry_of_row
 from ctid.history.words import Closed, Count, GapCause, GapState
 from ctid.model.ids import AgentId, QueueId
 from ctid.model.instant import Instant
@@ -65,6 +66,52 @@ def test_an_event_after_its_line(ledger: Ledger) -> None:
     assert len(kept(ledger)) == 2
 
 
+def test_two_events_after_their_lines(ledger: Ledger) -> None:
+    """An event that came after the second of the next one's line does not take it for good."""
+    log = [line("offer_missed", second, agent="1001") for second in (9.0, 10.0)]
+    ledger.fill(PBX, log, (BASE - 60, BASE + 11))
+    ledger.add([entry("offer_missed", when, agent="1001") for when in (10.01, 10.51)], {})
+    ledger.fill(PBX, log, (BASE - 60, BASE + 40))
+    assert [(row.at, ordinal) for row, ordinal, _ in kept(ledger)] == [(at(10.01), 1), (at(10.51), 2)]
+
+
+def test_the_same_leg_again_across_a_gap(ledger: Ledger) -> None:
+    """A caller who joins again after a gap, and is missed each second, is told as often as the log tells."""
+    log = [line("offer_missed", second, agent="1001") for second in (38.4, 39.4, 85.0, 85.4, 86.0)]
+    ledger.fill(PBX, log[:2], (BASE - 60, BASE + 43))
+    ledger.fill(PBX, log, (BASE - 20, BASE + 86))
+    ledger.add([entry("offer_missed", when, agent="1001") for when in (85.41, 85.01, 86.0)], {})
+    ledger.fill(PBX, log, (BASE - 20, BASE + 90))
+    assert [(row.at, ordinal) for row, ordinal, _ in kept(ledger)] == [
+        (at(38.0), 1),
+        (at(39.0), 2),
+        (at(85.01), 3),
+        (at(85.41), 4),
+        (at(86.0), 5),
+    ]
+
+
+def test_a_half_across_two_gaps(ledger: Ledger) -> None:
+    """Of a caller whom the log knows by a Local half, what events told and what is read is each told once."""
+    log = [
+        line(at=1.0, leg="5.2"),
+        line("offer_missed", 30.0, "5.2", "1001"),
+        line("offer_missed", 200.0, "5.2", "1001"),
+        line("caller_answered", 400.0, "5.2", "1001"),
+    ]
+    ledger.add([entry(at=1.1, leg="5.1")], {})
+    ledger.fill(PBX, log[:2], (BASE - 50, BASE + 40))
+    ledger.fill(PBX, log[:3], (BASE + 150, BASE + 220))
+    ledger.add([entry("caller_answered", 400.2, "5.1", "1001")], {})
+    ledger.fill(PBX, log, (BASE + 350, BASE + 410))
+    assert [(row.kind, row.leg, row.source) for row, _, _ in kept(ledger)] == [
+        ("caller_queued", "5.1", "event"),
+        ("offer_missed", "5.1", "log"),
+        ("offer_missed", "5.1", "log"),
+        ("caller_answered", "5.1", "event"),
+    ]
+
+
 def test_an_event_after_its_nameless_line(ledger: Ledger) -> None:
     """The event says whose the line was."""
     ledger.fill(PBX, [line("offer_missed", 1.0)], ALL)
@@ -78,7 +125,8 @@ def test_fill(ledger: Ledger) -> None:
     ledger.add([entry(at=1.2), entry("caller_abandoned", 5.1)], {})
     log = [line(at=1.0), line("offer_missed", 3.0, agent="1001"), line("caller_left", 5.0)]
     plan = ledger.fill(PBX, log, ALL)
-    assert (plan.insert, len(plan.confirm), len(plan.drop)) == ((log[1], log[2]), 1, 1)
+    assert [row.entry for row in plan.insert] == [log[1], log[2]]
+    assert (len(plan.mark), len(plan.drop)) == (1, 1)
     assert kept(ledger) == [(entry(at=1.2), 1, True), (log[1], 1, False), (log[2], 1, False)]
     assert ledger.fill(PBX, log, ALL).insert == ()
 
@@ -237,8 +285,34 @@ def test_tables_of_a_later_version(tmp_path: Path) -> None:
     with sqlite3.connect(ledger.path) as connection:
         connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     connection.close()
-    with pytest.raises(LedgerUnavailable, match="of version 2, and this ctid knows 1; install"):
+    with pytest.raises(LedgerUnavailable, match="of version 3, and this ctid knows 2; install"):
         ledger.add([], {})
+
+
+def test_a_ledger_of_the_first_version(tmp_path: Path) -> None:
+    """Rows that said whether the log had them as well say which line they are, once it is read again."""
+    ledger = Ledger(tmp_path)
+    with sqlite3.connect(ledger.path) as connection:
+        connection.executescript(f"{schema.MIGRATIONS[0]}; PRAGMA user_version = 1;")
+        connection.executemany(
+            "INSERT INTO moments (pbx, kind, queue, leg, agent, ordinal, at, by, source, confirmed)"
+            " VALUES ('lab', 'caller_queued', 'support', ?, '', 1, ?, '', ?, ?)",
+            [
+                ("1.1", BASE + 1.2, "event", 0),
+                ("1.2", BASE + 2.2, "event", 1),
+                ("1.3", BASE + 3.2, "log", 1),
+                ("1.4", BASE + 4.0, "log", 0),
+            ],
+        )
+    connection.close()
+    log = [line(at=float(number), leg=f"1.{number}") for number in (1, 2, 3, 4)]
+    assert ledger.fill(PBX, log, ALL).insert == ()
+    assert [(row.at, row.source, confirmed) for row, _, confirmed in kept(ledger)] == [
+        (at(1.2), "event", True),
+        (at(2.2), "event", True),
+        (at(3.2), "event", True),
+        (at(4.0), "log", False),
+    ]
 
 
 def test_migration_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
