@@ -26,7 +26,8 @@ class RigOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What may differ between rigs.
 
     `direct_media` lets phones exchange RTP directly; `persist` lets the broker keep retained messages over
-    its restart; `suite` is the distribution suite of the root (None: what the machine's apt suggests).
+    its restart; `suite` is the distribution suite of the root (None: what `CTID_LAB_SUITE` names, else what
+    the machine's apt suggests).
     `scenarios` adds the queues of `roster.EXTRA_QUEUES`, and qualifies the phone `roster.QUALIFIED`.
     """
 

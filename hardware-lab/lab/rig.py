@@ -116,9 +116,12 @@ class Rig:
 
     @property
     def root(self) -> Root:
-        """The root that the programs run from; built or fetched from the cache at the first use."""
+        """The root that the programs run from; built or fetched from the cache at the first use.
+
+        `CTID_LAB_SUITE` names the suite of every rig whose options name none.
+        """
         if self._root is None:
-            self._root = ensure_root(self.options.suite)
+            self._root = ensure_root(self.options.suite or os.environ.get("CTID_LAB_SUITE") or None)
         return self._root
 
     def __enter__(self) -> Self:

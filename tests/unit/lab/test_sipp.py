@@ -1,10 +1,9 @@
-import re
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 
 from lab import sipp
-from lab.config import fill
 from lab.errors import LabError
 
 STATISTICS = """\
@@ -21,40 +20,44 @@ def test_the_last_row_counts() -> None:
         sipp.parse_count(STATISTICS.splitlines()[0])
 
 
-def test_credentials_and_target_are_injected() -> None:
-    """Each number has its own password, and is taken in turn."""
-    assert sipp.lines_of(("3001", "3002"), "7001").splitlines() == [
+def test_credentials_target_and_stay_are_injected() -> None:
+    """Each call has its caller's own password, its number, and its time in ms, a line each in their order."""
+    callings = [
+        sipp.Calling(caller="3001", number="7001", stays_s=1.25),
+        sipp.Calling(caller="3002", number="7000", stays_s=6.0),
+    ]
+    assert sipp.caller_lines(callings).splitlines() == [
         "SEQUENTIAL",
-        "3001;[authentication username=3001 password=pw3001];7001;",
-        "3002;[authentication username=3002 password=pw3002];7001;",
+        "3001;[authentication username=3001 password=pw3001];7001;1250;",
+        "3002;[authentication username=3002 password=pw3002];7000;6000;",
+    ]
+    assert sipp.account_lines(("1003",)).splitlines()[1:] == [
+        "1003;[authentication username=1003 password=pw1003];"
     ]
 
 
-def test_waits_are_drawn_evenly_between_least_and_most() -> None:
-    """Every wait is as probable as any other, from the least to the most, and listens all the while."""
-    text = sipp.draw("it", 20, (1.0, 4.5), 6, ("INVITE", 3), ("BYE", 2))
-    chances = [float(chance) for chance in re.findall(r'chance="([\d.]+)"', text)]
-    left = 1.0
-    for chance in chances:
-        assert left * chance == pytest.approx(1 / sipp.DRAWS, abs=1e-3)
-        left -= left * chance
-    assert chances[-1] == 1.0
-    waits = [int(wait) for wait in re.findall(r'"BYE" timeout="(\d+)"', text)]
-    assert waits == [1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500]
-    assert text.count('request="INVITE" optional="true"') == sipp.DRAWS
-    labels = re.findall(r'label id="(\d+)"', text)
-    assert labels == re.findall(r'nop next="(\d+)"', text) == [str(20 + place) for place in range(8)]
+def test_what_callees_do_is_injected() -> None:
+    """Ringing, whether she declines, hold and talk, in the order of the scenario's fields."""
+    offers = [sipp.Offer(ring_s=0.5, stays_s=2.0, holds_s=0.75), sipp.Offer(ring_s=0.1, declines=True)]
+    assert sipp.offer_lines(offers).splitlines() == ["SEQUENTIAL", "500;0;750;2000;", "100;1;0;0;"]
+
+
+def test_a_seed_makes_the_same_plan_again() -> None:
+    """Times are drawn by the seed, between least and most, and callers call in turn."""
+    load = sipp.Load(calls=30, callers=("3001", "3002"), caller_stays_s=(1.0, 6.0), ring_s=(0.1, 0.8))
+    callings, offers = load.callings(), load.offers()
+    assert (callings, offers) == (load.callings(), load.offers())
+    assert callings != msgspec.structs.replace(load, seed=2).callings()
+    assert [c.caller for c in callings[:3]] == ["3001", "3002", "3001"]
+    assert all(1.0 <= c.stays_s <= 6.0 and c.number == "7001" for c in callings)
+    assert len({c.stays_s for c in callings}) > 20
+    assert all(0.1 <= o.ring_s <= 0.8 and 0.5 <= o.stays_s <= 4.0 and not o.declines for o in offers)
 
 
 @pytest.mark.parametrize("name", ["caller", "callee", "register"])
 def test_scenarios_are_whole(name: str) -> None:
     """Each scenario is XML, and every label that is gone to is there once."""
-    drawn = {
-        "stay": sipp.draw("a", 20, (1.0, 2.0), 6, ("INVITE", 3), ("BYE", 2)),
-        "ring": sipp.draw("b", 40, (0.1, 0.2), 7, ("CANCEL", 5)),
-    }
-    text = fill((sipp.SCENARIOS / f"{name}.xml").read_text(), drawn)
-    root = ET.fromstring(text)  # noqa: S314  # the lab's own file
+    root = ET.fromstring((sipp.SCENARIOS / f"{name}.xml").read_text())  # noqa: S314  # the lab's own file
     labels = [label.get("id") for label in root.iter("label")]
     assert len(labels) == len(set(labels))
     targets = {element.get(key) for element in root for key in ("next", "ontimeout")} - {None}
