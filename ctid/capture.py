@@ -230,11 +230,18 @@ class Capture:
         self.cut = self.cut or "its end is missing: the capture was killed, or the file was cut"
 
     def _read_lines(self) -> Iterator[bytes]:
-        rest = b""
+        rest: list[bytes] = []
+        waiting = 0
         for data in self._read_plain():
-            *lines, rest = (rest + data).split(b"\n")
-            yield from lines
-            if len(rest) > LONGEST_LINE:
+            *lines, last = data.split(b"\n")
+            if lines:
+                yield b"".join([*rest, lines[0]])
+                yield from lines[1:]
+                rest.clear()
+                waiting = 0
+            rest.append(last)
+            waiting += len(last)
+            if waiting > LONGEST_LINE:
                 self.cut = f"a line of more than {LONGEST_LINE} bytes"
                 return
 
