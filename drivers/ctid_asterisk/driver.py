@@ -25,10 +25,10 @@ from ctid.model.errors import (
     PbxTimeout,
     PbxUnavailable,
 )
-from ctid.model.facts import Fact, LinkUp
+from ctid.model.facts import Fact, LinkUp, SupervisionChanged
 from ctid.model.ids import PbxId
 from ctid.model.instant import Instant
-from ctid.model.words import SnapshotReason
+from ctid.model.words import SnapshotReason, SupervisionState
 from ctid.ports import CaptureOrder, Clock, MemberName, Recollection, Replayed
 from ctid.tasks import TaskOwner
 from ctid_asterisk import actions, versions
@@ -179,7 +179,7 @@ class AsteriskConnection:
         self._batches: asyncio.Queue[Sequence[Fact] | BaseException] = asyncio.Queue(BATCHES)
         self._lost: BaseException | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._early: list[Fact] | None = []
+        self._early: list[SupervisionChanged] | None = []
         """Facts of sessions from before the first snapshot, to be told after it."""
         self._due: set[SnapshotReason] = set()
         self._unreadable: set[str] = set()
@@ -439,11 +439,14 @@ class AsteriskConnection:
             counters=read_counters(queues.items, self._now()) if queues.ok else None,
         )
 
-    def _tell(self, fact: Fact) -> None:
+    def _tell(self, fact: SupervisionChanged) -> None:
         """Hand on a fact of a session; it goes with what the wire tells."""
         if self._early is not None:
-            self._early.append(fact)
-            return
+            if fact.supervision.state is not SupervisionState.ENDED:
+                self._early.append(fact)
+                return
+            # The first snapshot will not have it: what ended it is told before, and nothing else of it later.
+            self._early = [early for early in self._early if early.supervision.id != fact.supervision.id]
         self._tasks.spawn(f"{self.pbx}/tell", self._batches.put([fact]))
 
     async def execute(self, command: Command) -> None:

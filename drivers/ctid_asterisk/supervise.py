@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError, NotFound, PbxUnavailable, SupervisionRefused
-from ctid.model.facts import Fact, SupervisionChanged
+from ctid.model.facts import SupervisionChanged
 from ctid.model.ids import SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import Mode, SupervisionEnd, SupervisionState
@@ -106,7 +106,7 @@ class Stage:
         self,
         ari: Ari,
         clock: Clock,
-        tell: Callable[[Fact], None],
+        tell: Callable[[SupervisionChanged], None],
         blind_transfer: Callable[[str, SupervisionId], Awaitable[None]],
         set_variable: Callable[[str, str, str], Awaitable[None]],
         hang_up: Callable[[str], Awaitable[None]],

@@ -16,7 +16,7 @@ from ctid.model.commands import (
 )
 from ctid.model.entities import Supervision
 from ctid.model.errors import PbxRefused, PbxUnavailable, SupervisionRefused
-from ctid.model.facts import Fact
+from ctid.model.facts import SupervisionChanged
 from ctid.model.ids import PbxId, SupervisionId
 from ctid.model.words import Mode
 from ctid.ports import Clock
@@ -52,7 +52,7 @@ class Supervising:
         *,
         act: Callable[[Callable[[], Action]], Awaitable[Reply]],
         channels: Callable[[], Channels],
-        tell: Callable[[Fact], None],
+        tell: Callable[[SupervisionChanged], None],
         is_told: Callable[[], bool],
         want_snapshot: Callable[[], None],
         on_failure: Callable[[BaseException], None],
@@ -162,7 +162,7 @@ class Supervising:
                 assert_never(command)
 
     def _faults(self, mode: Mode) -> Sequence[versions.Fault]:
-        return () if self._settings.allow_known_bad else versions.faults(self.version, mode)
+        return () if self._settings.allow_known_bad else versions.refusals(self.version, mode)
 
     def _refuse_harm(self, mode: Mode) -> None:
         """Refuse a mode that this version is known to do harm in. Raises SupervisionRefused."""

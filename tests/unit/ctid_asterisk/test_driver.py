@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from ctid.clock import SystemClock
 from ctid.model.capabilities import Capability
 from ctid.model.commands import EndSupervision, PauseAgent, StartSupervision, SwitchSupervision, TakeOver
 from ctid.model.entities import Supervision
@@ -111,10 +112,17 @@ class Connected:
 async def connected(server: AmiServer, **more: object) -> AsyncIterator[Connected]:
     """A connection whose facts are read."""
     made = Connected(await driver(server.port, **more).connect())
+    async with owned(made):
+        yield made
+
+
+@asynccontextmanager
+async def owned(made: Connected) -> AsyncIterator[None]:
+    """Its facts are read until the end, when it is closed."""
     owner = TaskOwner()
     owner.spawn("facts", made.read())
     try:
-        yield made
+        yield
     finally:
         await made.connection.close()
         await until(lambda: made.over != "", what="the end of the facts")
@@ -655,6 +663,27 @@ class TestAri:
             await it.has(SupervisionChanged)
             assert [type(fact) for fact in it.facts] == [LinkUp, Snapshot, SupervisionChanged]
             assert [session.id for session in it.of(Snapshot)[0].supervisions] == ["s1"]
+
+    async def test_a_session_that_ends_before_the_first_snapshot(self, ami: AmiServer) -> None:
+        """Its end is told before the snapshot, which does not have it, and nothing of it comes after."""
+        other = replace(SESSION, id=SupervisionId("s2"))
+        ended = replace(SESSION, state=SupervisionState.ENDED)
+        items = ami.says["CoreShowChannels"]
+
+        def meanwhile(fields: dict[str, str]) -> str:
+            for session in (SESSION, other, ended):
+                made.connection._tell(SupervisionChanged(pbx=PBX, at=AT, supervision=session))
+            return items(fields)
+
+        ami.says["CoreShowChannels"] = meanwhile
+        made = Connected(AsteriskConnection(PBX, driver(ami.port)._settings, SystemClock()))
+        async with owned(made):
+            await made.connection.open()
+            await made.has(SupervisionChanged, 2)
+        told = [fact for fact in made.facts if isinstance(fact, Snapshot | SupervisionChanged)]
+        assert [type(fact) for fact in told] == [SupervisionChanged, Snapshot, SupervisionChanged]
+        sessions = [fact.supervision for fact in told if isinstance(fact, SupervisionChanged)]
+        assert [(s.id, s.state) for s in sessions] == [(SESSION.id, ended.state), (other.id, SESSION.state)]
 
     async def test_without_it_the_floor_is_seen(self, ami: AmiServer, ari: AriServer) -> None:
         """A wrong password, or none there: the snapshot comes, and a command is refused with the cure."""
