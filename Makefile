@@ -16,16 +16,17 @@ PURE := $(PURE),$(DRIVER)/lists.py,$(DRIVER)/members.py,$(DRIVER)/fields.py,$(DR
 PURE := $(PURE),ctid/agents/reasons.py,ctid/agents/policy.py,ctid/agents/plan.py,ctid/agents/enforcement.py
 PURE := $(PURE),$(DRIVER)/compare.py,$(DRIVER)/mend.py,$(DRIVER)/roster.py,$(DRIVER)/versions.py
 PURE := $(PURE),$(DRIVER)/queue_log.py,ctid/history/entries.py,ctid/history/match.py,ctid/history/words.py
+PURE := $(PURE),ctid/history/aliases.py,ctid/history/align.py,ctid/history/lines.py
 PURE := $(PURE),$(DRIVER)/scrub.py,$(DRIVER)/scrub_fields.py,$(DRIVER)/replaying.py
 PURE := $(PURE),$(DRIVER)/told.py,$(DRIVER)/channel.py,$(DRIVER)/channel_events.py,$(DRIVER)/queue_events.py
 PURE := $(PURE),$(DRIVER)/call_events.py,$(DRIVER)/device_events.py,$(DRIVER)/departures.py,$(DRIVER)/contacts.py
 PURE := $(PURE),$(DRIVER)/quality.py,$(DRIVER)/rtcp.py
 PURE_FLOOR := 100
 
-.PHONY: help demo test check unit e2e bench lab-up lab-down format lock clean
+.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz captures bench lab-up lab-down format lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(READY) $(SYSTEM)  ## a real Asterisk with calls going on, and ctid beside it (MINUTES=10)
 	@$(RUN)/python -m lab demo --minutes $(or $(MINUTES),10)
@@ -45,6 +46,21 @@ unit: $(READY)  ## the unit tests alone
 
 e2e: $(READY) $(SYSTEM)  ## the suites on the real Asterisk, broker and phones alone
 	$(RUN)/pytest tests -m lab -q $(PYTEST)
+
+test-asterisk16: $(READY) $(SYSTEM)  ## the same suites on Asterisk 16, of Debian bullseye (docs/asterisk-versions.md)
+	@$(RUN)/python -m lab root >/dev/null && $(RUN)/python -m lab root --suite bullseye >/dev/null
+	CTID_LAB_SUITE=bullseye $(RUN)/pytest tests -m lab -q $(PYTEST)
+
+soak: $(READY) $(SYSTEM)  ## many random calls, ctid cut off and killed meanwhile, against the PBX's books (CALLS=500 SEED=any)
+	CTID_SOAK_CALLS=$(or $(CALLS),500) CTID_SOAK_SEED=$(SEED) $(RUN)/pytest tests/e2e/test_soak.py -m lab -q -s $(PYTEST)
+
+fuzz: $(READY)  ## mutated frames into the driver and the state (FRAMES=100000 SEED=any WIRES=a folder of more)
+	PYTHONHASHSEED=0 PYTHONPATH=$(CURDIR):$(CURDIR)/drivers:$(CURDIR)/tests $(RUN)/python -m fuzz.fuzz --frames $(or $(FRAMES),100000) \
+		$(and $(SEED),--seed $(SEED)) $(and $(ROUND),--round $(ROUND)) $(and $(WIRES),--wires $(WIRES))
+
+captures: $(READY) $(SYSTEM)  ## record the scenarios anew on the real Asterisk, with what they tell
+	rm -f tests/replay/scenarios/*
+	CTID_RECORD=$(CURDIR)/tests/replay/scenarios $(RUN)/pytest tests/e2e/test_scenarios_*.py -q
 
 bench: $(READY) $(SYSTEM)  ## what is claimed, measured side by side
 	$(RUN)/python -m bench

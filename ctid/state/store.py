@@ -268,6 +268,8 @@ class Store(Deriving):
             self._dirty_queues.update(dict.fromkeys(source.queue_agents))
             self._dirty_queues.update(dict.fromkeys(source.waiting))
             self._dirty_queues.update(dict.fromkeys(source.queues))
+        # A queue of the configuration stays, also when the PBX has none of its name.
+        self._dirty_queues.update(dict.fromkeys([q.id for q in self.queues.values() if q.pbx == fact.pbx]))
         for call in list(self.calls.values()):
             if call.pbx == fact.pbx:
                 self._dirty_calls[call.id.removeprefix(f"{fact.pbx}.")] = None
@@ -309,7 +311,6 @@ class Store(Deriving):
 
     def _forget_agent(self, agent: AgentId, at: Instant) -> None:
         self._work.pop(agent, None)
-        self._lingering.pop(agent, None)
         self.stories.pop(agent, None)
         self._put(self.agents, agent, None, at)
 

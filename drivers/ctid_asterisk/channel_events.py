@@ -6,6 +6,7 @@ from ctid.model.facts import LegEnded, QualityMeasured
 from ctid.model.ids import LegId
 from ctid.model.instant import Instant
 from ctid_asterisk.channel import Channel
+from ctid_asterisk.fields import natural
 from ctid_asterisk.members import Key
 from ctid_asterisk.rtcp import Reports
 from ctid_asterisk.told import Fields, Handler, Told
@@ -80,14 +81,14 @@ class ChannelEvents:
         unique, told = fields["uniqueid"], self._told
         self._goes_on(unique)
         channel = told.channels.by_id.get(unique)
-        if channel is None:
-            return
-        # What a half did for a party is over with it, and the party's leg may be told otherwise.
-        touched = [*told.channels.around(unique), *told.channels.remove(unique)]
-        if channel.told is not None:
-            cause = int(fields.get("cause") or 0)
-            told.facts.append(LegEnded(pbx=told.pbx, at=at, leg=LegId(unique), cause=cause))
-        told.tell_legs(touched, at)
+        if channel is not None:
+            # What a half did for a party is over with it, and the party's leg may be told otherwise.
+            touched = [*told.channels.around(unique), *told.channels.remove(unique)]
+            if channel.told is not None:
+                cause = natural(fields.get("cause", "")) or 0
+                told.facts.append(LegEnded(pbx=told.pbx, at=at, leg=LegId(unique), cause=cause))
+            told.tell_legs(touched, at)
+        # Also of one that the lists, being ahead, did not have any more: the queue has told of it meanwhile.
         told.tell_members(
             [
                 key
@@ -96,7 +97,7 @@ class ChannelEvents:
                     told.members.serve_over(unique, at),
                     told.members.forget(unique),
                     *told.members.over_for(unique, at),
-                    *self._left_by_phone(channel, at),
+                    *(self._left_by_phone(channel, at) if channel is not None else ()),
                 )
                 if key is not None
             ],
@@ -135,7 +136,9 @@ class ChannelEvents:
         else:
             told.channels.joins_call(channel, at)
             merges = fields.get("bridgetype", BASIC) == BASIC
-            touched += told.channels.enter(channel.unique, fields["bridgeuniqueid"], merges=merges)
+            touched += told.channels.enter(
+                channel.unique, fields["bridgeuniqueid"], merges=merges, linked=fields["linkedid"]
+            )
         told.tell_legs(touched, at)
 
     def _bridge_leave(self, fields: Fields, at: Instant) -> None:

@@ -18,7 +18,7 @@ from ctid.model.ids import LegId
 from ctid.model.instant import Instant
 from ctid.model.words import LegState
 from ctid_asterisk.channel import Channel, session_of
-from ctid_asterisk.fields import OURS, birth
+from ctid_asterisk.fields import OURS, birth, call_key
 
 __all__ = ["Channel", "Channels", "session_of"]
 
@@ -45,7 +45,9 @@ class Channels:
         """
 
     def add(self, channel: Channel) -> None:
-        """Take in a new channel."""
+        """Take in a new channel, in the place of one that was known by its unique id."""
+        if channel.unique in self.by_id:
+            self.remove(channel.unique)
         self.by_id[channel.unique] = channel
 
     def remove(self, unique: str) -> list[str]:
@@ -70,6 +72,10 @@ class Channels:
                 del self._standing[next(iter(self._standing))]
         channel.standing = standing or channel.bridge is not None
         return [unique]
+
+    def sweep(self) -> None:
+        """Forget the pairs that are to stand aside and are gone: nothing ends that any more."""
+        self._moves = {one: move for one, move in self._moves.items() if one in self.by_id}
 
     # Calls ----------------------------------------------------------------------------------------
 
@@ -127,8 +133,12 @@ class Channels:
         """The other half of a Local channel, once both are known."""
         return self._twins.get(unique)
 
-    def enter(self, unique: str, bridge: str, *, merges: bool = True) -> list[str]:
-        """Put a channel into a bridge, and with `merges` into the call of those who are there for good."""
+    def enter(self, unique: str, bridge: str, *, merges: bool = True, linked: str = "") -> list[str]:
+        """Put a channel into a bridge, and with `merges` into the call of those who are there for good.
+
+        `linked` is the linked id that it then had, where an event tells: who is known with an older one came
+        to that call later, as the lists, which are ahead of the events, have told.
+        """
         channel = self.by_id[unique]
         touched = self.leave(unique) if channel.bridge not in (None, bridge) else []
         channel.bridge = bridge
@@ -137,7 +147,7 @@ class Channels:
         members = self._bridges.setdefault(bridge, {})
         members[unique] = None
         if merges:
-            self._merge(members)
+            self._merge(members, linked)
         elif (oldest := self._oldest(members, bridge)) is not None:
             self._calls[bridge] = oldest
         return [*touched, *self._met(unique)]
@@ -146,10 +156,13 @@ class Channels:
         """Make one call of the calls of these channels, as if they shared a bridge."""
         self._merge([unique for unique in uniques if unique in self.by_id])
 
-    def _merge(self, members: Iterable[str]) -> None:
+    def _merge(self, members: Iterable[str], oldest: str = "") -> None:
         linked: str | None = None
         differ = False
-        for channel in map(self.by_id.__getitem__, members):
+        among = [self.by_id[unique] for unique in members]
+        if oldest and not self._is_alien(oldest):
+            among = [channel for channel in among if self._age(channel.linked) >= self._age(oldest)]
+        for channel in among:
             if channel.ours or channel.standing or self._is_alien(channel.linked):
                 continue
             if linked is None:
@@ -158,8 +171,8 @@ class Channels:
                 differ = True
                 linked = min(linked, channel.linked, key=self._age)
         if differ and linked is not None:
-            for unique in members:
-                self.relink(self.by_id[unique], linked)
+            for channel in among:
+                self.relink(channel, linked)
 
     def leave(self, unique: str) -> list[str]:
         """Take a channel out of its bridge, if it is in one."""
@@ -331,7 +344,7 @@ class Channels:
             number = channel.device
         return Leg(
             id=LegId(channel.unique),
-            call=call,
+            call=call_key(call),
             created_at=channel.created_at,
             incoming=channel.incoming,
             state=state,
@@ -351,7 +364,7 @@ class Channels:
         )
 
     def _calls_out(self, channel: Channel) -> bool:
-        """A party who was dialled has somebody dialled herself: through a pair that nobody dialled for another."""
+        """A party who was dialled has somebody dialled herself: through a pair that is dialled for nobody."""
         twins = (
             self.by_id.get(self._twins.get(other, ""))
             for other in self._bridges.get(channel.bridge or "", ())

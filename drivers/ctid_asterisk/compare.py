@@ -34,7 +34,7 @@ class Difference(NamedTuple):
 
 def touched_by(message: Message) -> Iterator[Hashable]:
     """What an event is about: unique ids of channels and bridges, queues, members and devices."""
-    fields = message.fields
+    fields = message.legible
     for name, value in fields.items():
         if name.endswith("uniqueid"):
             yield value

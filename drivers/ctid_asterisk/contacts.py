@@ -4,8 +4,11 @@ Source: Asterisk 16 to 23, res/res_pjsip/pjsip_options.c and res_pjsip/location.
 PJSIPShowContacts), channels/chan_iax2.c and chan_sip.c (PeerStatus).
 """
 
+from collections.abc import Container
+
 from ctid.model.ids import DeviceId
-from ctid.model.words import Registration
+from ctid.model.words import DeviceState, Registration
+from ctid_asterisk.fields import natural
 
 REGISTRATIONS = {
     "Created": Registration.REGISTERED,
@@ -31,6 +34,12 @@ _LAST_KNOWN = 64
 """How many addresses of one phone are kept: a trunk's proxy may register many."""
 
 
+def registration_of(device: DeviceId, state: DeviceState, registration: Registration) -> Registration:
+    """What a device's registration is: a phone out of reach of which no address is known has none."""
+    is_gone = state is DeviceState.UNAVAILABLE and "." not in device
+    return Registration.UNREGISTERED if is_gone and registration is Registration.UNKNOWN else registration
+
+
 class Contacts:
     """The addresses under which each device can be reached."""
 
@@ -46,7 +55,7 @@ class Contacts:
         registration = REGISTRATIONS.get(status)
         known.pop(uri, None)
         if registration is not None:
-            took = int(round_trip_us) / 1000 if round_trip_us.isdigit() and int(round_trip_us) else None
+            took = (natural(round_trip_us) or 0) / 1000 or None
             known[uri] = (registration, took)
             if len(known) > _LAST_KNOWN:
                 del known[next(iter(known))]
@@ -54,6 +63,10 @@ class Contacts:
     def copy(self, device: DeviceId, other: "Contacts") -> None:
         """Know of a device what another knows."""
         self._known[device] = dict(other._known.get(device, {}))  # noqa: SLF001 - another of us
+
+    def sweep(self, devices: Container[DeviceId]) -> None:
+        """Forget the addresses of all devices but these."""
+        self._known = {device: known for device, known in self._known.items() if device in devices}
 
     def of(self, device: DeviceId) -> tuple[Registration, float | None]:
         """Whether a device is registered, and the last round trip in ms: one address that answers will do."""

@@ -7,6 +7,7 @@ has neither. So a departure waits for what follows: the variable, an agent, the 
 does, or a moment without any of these. Source: Asterisk 16 to 23, app_queue.c queue_exec.
 """
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from ctid.model.facts import CallerAbandoned, CallerLeft
@@ -114,6 +115,14 @@ class Departures:
         settled = [self.settle(unique) for unique, until in waiting.items() if now >= until]
         self.due = Instant(min((until for until in waiting.values() if now < until), default=NEVER))
         return [moment for moment in settled if moment is not None]
+
+    def sweep(self, channels: Container[str]) -> None:
+        """Forget whom nothing explains any more: who is none of these channels, all there are, nor due."""
+        self._open = {
+            unique: departure
+            for unique, departure in self._open.items()
+            if unique in channels or (departure.left and not departure.awaits_agent)
+        }
 
     def _left(self, departure: Departure, reason: LeaveReason) -> CallerLeft:
         since = departure.since if departure.since is not None else departure.at

@@ -6,8 +6,8 @@ from ctid.model.facts import DeviceInfo
 from ctid.model.ids import DeviceId
 from ctid.model.instant import Instant
 from ctid.model.words import DeviceState
-from ctid_asterisk.contacts import PEERS
-from ctid_asterisk.fields import DEVICE_STATES, device_of_endpoint, device_of_interface, is_party
+from ctid_asterisk.contacts import PEERS, registration_of
+from ctid_asterisk.fields import DEVICE_STATES, device_of_endpoint, device_of_interface, is_party, natural
 from ctid_asterisk.told import Fields, Handler, Told
 
 
@@ -36,7 +36,9 @@ class DeviceEvents:
     def _state(self, fields: Fields, at: Instant) -> None:
         info = device_info(fields)
         if info is not None:
-            self._told.tell_device(replace(self._known(info.id), state=info.state), at)
+            known = self._known(info.id)
+            registration = registration_of(info.id, info.state, known.registration)
+            self._told.tell_device(replace(known, state=info.state, registration=registration), at)
 
     def _contact(self, fields: Fields, at: Instant) -> None:
         if not fields["endpointname"]:
@@ -53,7 +55,7 @@ class DeviceEvents:
         registration = PEERS.get(fields["peerstatus"])
         if fields.get("channeltype") == "PJSIP" or registration is None or device is None:
             return
-        took = float(fields["time"]) if fields.get("time", "").isdigit() else None
+        took = natural(fields.get("time", ""))
         self._told.tell_device(
             replace(self._known(device), registration=registration, round_trip_ms=took), at
         )

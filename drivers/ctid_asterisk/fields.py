@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 
 from ctid.model.ids import AgentId, DeviceId, safe_id
+from ctid.model.instant import Instant
 from ctid.model.words import DeviceState, LegState
 
 OURS = "ctid-"
@@ -45,7 +46,13 @@ _PLAIN = frozenset({"PJSIP", "SIP"})
 
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_BIRTH = re.compile(r"(\d+)\.(\d+)$", re.ASCII)
+_BIRTH = re.compile(r"([0-9]{1,15})\.([0-9]{1,15})$")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?")
+_LATEST = 253402300799.0
+"""The end of the year 9999, the last that RFC 3339 can write."""
+_YEAR_S = 366 * 86_400.0
+_LONGEST_KEY = 96
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -74,6 +81,62 @@ def birth(unique: str) -> tuple[int, int]:
     """When a channel was made, by its unique id (`[name-]seconds.serial`): these can be compared."""
     found = _BIRTH.search(unique)
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def whole(text: str) -> int:
+    """Read a whole number of at most 15 digits, which every JSON reader and database can hold.
+
+    Raises:
+        ValueError: it is none, such as one in other digits than ASCII's.
+    """
+    if _WHOLE.fullmatch(text) is None:
+        raise ValueError(f"{text[:40]!r} is no whole number")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Read a finite number, of at most 15 digits before its point. Raises ValueError."""
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError(f"{text[:40]!r} is no number")
+    return float(text)
+
+
+def natural(text: str) -> int | None:
+    """Read a whole number as `whole` does; none of what is below 0 or no number at all."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
+def instant(seconds: float) -> Instant:
+    """Take seconds since 1970 for a time that can be written. Raises ValueError: before or after such."""
+    if not 0.0 <= seconds <= _LATEST:
+        raise ValueError(f"{seconds} is no time")
+    return Instant(seconds)
+
+
+def ago(seconds: float, now: Instant) -> Instant:
+    """The time so many seconds before now; now itself where the age is below 0 or above a year.
+
+    Asterisk's ages are differences by its own clock: one that is set meanwhile makes them anything.
+    """
+    return Instant(now - seconds) if 0.0 <= seconds <= _YEAR_S else now
+
+
+def stamped(seconds: float, now: Instant) -> Instant:
+    """The time that an event tells of itself; now where that was over a year ago, by a clock not set yet.
+
+    Raises:
+        ValueError: it is no time that can be written.
+    """
+    return now if now - seconds > _YEAR_S else instant(seconds)
+
+
+@lru_cache(maxsize=4096)
+def call_key(linked: str) -> str:
+    """The key of a call of this linked id, which an application may have chosen: fit for the call's own id.
+
+    Of one that is too long the end is kept, in which these differ.
+    """
+    return safe_id(linked[-_LONGEST_KEY:])
 
 
 def technology(channel: str) -> str:

@@ -13,13 +13,13 @@ from ctid.model.entities import Supervision
 from ctid.model.facts import DeviceInfo, QueueInfo, Snapshot
 from ctid.model.ids import QueueId, safe_id
 from ctid.model.instant import Instant
-from ctid.model.words import DeviceState, Registration, SnapshotReason
+from ctid.model.words import DeviceState, SnapshotReason
 from ctid_asterisk.channel import Channel
 from ctid_asterisk.channel_events import BASIC, HOLDING
 from ctid_asterisk.channels import Channels
-from ctid_asterisk.contacts import Contacts
+from ctid_asterisk.contacts import Contacts, registration_of
 from ctid_asterisk.device_events import device_info
-from ctid_asterisk.fields import OURS, birth, device_of_endpoint
+from ctid_asterisk.fields import OURS, ago, birth, device_of_endpoint, number, whole
 from ctid_asterisk.members import Members
 from ctid_asterisk.normalize import Fields, Normalizer, UnreadableError
 from ctid_asterisk.wire import Message
@@ -66,48 +66,48 @@ def _load(state: Normalizer, lists: Lists, now: Instant) -> None:
     state.devices = {}
     state.contacts = Contacts()
     for item in lists.devices or ():
-        info = device_info(item.fields)
+        info = device_info(item.legible)
         if info is not None:
             state.devices[info.id] = info
     if lists.contacts is not None:
         _load_contacts(state, lists.contacts)
-    bridges = [item.fields for item in lists.bridges or ()]
+    bridges = [item.legible for item in lists.bridges or ()]
     # Who is alone in one, with music or in a parking lot, hears nobody: to the events it is no conversation.
     holding = frozenset(b["bridgeuniqueid"] for b in bridges if b.get("bridgetechnology") == HOLDING)
     rooms = {b["bridgeuniqueid"]: b["bridgename"] for b in bridges if b.get("bridgecreator") == "ConfBridge"}
     # Only a basic one makes one call of its channels' calls; of others each channel keeps its own.
     rigid = frozenset(b["bridgeuniqueid"] for b in bridges if b.get("bridgetype", BASIC) != BASIC)
     # Ages are in whole seconds, and the list is in no order: the ids tell who was first.
-    for item in sorted(lists.channels, key=lambda item: birth(item.fields["uniqueid"])):
-        loaded = _load_channel(state, item.fields, now)
-        bridge = item.fields.get("bridgeid", "")
+    for item in sorted(lists.channels, key=lambda item: birth(item.legible["uniqueid"])):
+        loaded = _load_channel(state, item.legible, now)
+        bridge = item.legible.get("bridgeid", "")
         if bridge and bridge not in holding:
             state.channels.enter(loaded.unique, bridge, merges=bridge not in rigid)
         loaded.conference = rooms.get(loaded.bridge or "", "")
     _load_pairs(state)
     _load_pool(state, lists.agents or ())
     for item in lists.holds or ():
-        channel = state.channels.by_id.get(item.fields.get("uniqueid", ""))
+        channel = state.channels.by_id.get(item.legible.get("uniqueid", ""))
         if channel is not None and item.get("Variable") == "CHANNEL(onhold)=1":
             _load_hold(state, channel)
     for item in lists.queues or ():
         _load_queue(state, item, now)
     for item in lists.parked or ():
-        channel = state.channels.by_id.get(item.fields["parkeeuniqueid"])
+        channel = state.channels.by_id.get(item.legible["parkeeuniqueid"])
         if channel is not None:
-            channel.parked = item.fields["parkingspace"]
+            channel.parked = item.legible["parkingspace"]
     _load_offers(state, lists.channels)
 
 
 def _load_channel(state: Normalizer, fields: Fields, now: Instant) -> Channel:
     dialled_by_pbx = fields.get("applicationdata") == "(Outgoing Line)"
     hours, minutes, seconds = fields["duration"].split(":")
-    age = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+    age = whole(hours) * 3600 + whole(minutes) * 60 + whole(seconds)
     channel = Channel(
         fields["uniqueid"],
         fields["channel"],
         fields["linkedid"],
-        Instant(now - age),
+        ago(age, now),
         incoming=not dialled_by_pbx and not fields["uniqueid"].startswith(OURS),
     )
     if channel.incoming:
@@ -122,32 +122,27 @@ def _load_channel(state: Normalizer, fields: Fields, now: Instant) -> Channel:
 
 
 def _load_contacts(state: Normalizer, contacts: Sequence[Message]) -> None:
-    """Find which phones are registered. A phone that cannot be reached and has no contact is not."""
+    """Find which phones are registered."""
     for item in contacts:
-        fields = item.fields
+        fields = item.legible
         endpoint = fields.get("endpoint", "")
         if endpoint:
             device = device_of_endpoint(endpoint)
             state.contacts.put(device, fields["uri"], fields["status"], fields.get("roundtripusec", ""))
             state.devices.setdefault(device, DeviceInfo(id=device, state=DeviceState.UNKNOWN))
     for ident, info in state.devices.items():
-        registration, took = state.contacts.of(ident)
-        if (
-            registration is Registration.UNKNOWN
-            and info.state is DeviceState.UNAVAILABLE
-            and "." not in ident
-        ):
-            registration = Registration.UNREGISTERED
+        known, took = state.contacts.of(ident)
+        registration = registration_of(ident, info.state, known)
         state.devices[ident] = replace(info, registration=registration, round_trip_ms=took)
 
 
 def _load_pool(state: Normalizer, agents: Sequence[Message]) -> None:
     """Find by which channels agents of the pool are logged in: they stay up, and are no calls themselves."""
     for item in agents:
-        channel = state.channels.by_id.get(item.fields.get("uniqueid", ""))
+        channel = state.channels.by_id.get(item.legible.get("uniqueid", ""))
         if channel is not None:
             state.channels.stand(channel.unique, standing=True)
-            state.members.log_in(item.fields["agent"], channel.device)
+            state.members.log_in(item.legible["agent"], channel.device)
 
 
 def _load_pairs(state: Normalizer) -> None:
@@ -168,7 +163,7 @@ def _load_hold(state: Normalizer, channel: Channel) -> None:
 
 
 def _load_queue(state: Normalizer, item: Message, now: Instant) -> None:
-    fields = item.fields
+    fields = item.legible
     if item.name == "QueueParams":
         ident = QueueId(safe_id(fields["queue"]))
         state.queues[fields["queue"]] = QueueInfo(id=ident, strategy=fields.get("strategy", ""))
@@ -179,14 +174,14 @@ def _load_queue(state: Normalizer, item: Message, now: Instant) -> None:
         channel = state.channels.by_id.get(fields["uniqueid"])
         if channel is not None:
             channel.queue = QueueId(safe_id(fields["queue"]))
-            channel.position = int(fields["position"])
-            channel.queued_at = Instant(now - float(fields["wait"]))
+            channel.position = whole(fields["position"])
+            channel.queued_at = ago(number(fields["wait"]), now)
 
 
 def _load_offers(state: Normalizer, items: Sequence[Message]) -> None:
     """Find whom each member is being offered or serves: the channel a queue dialled tells."""
     for item in items:
-        fields = item.fields
+        fields = item.legible
         if fields.get("application") != "AppQueue":
             continue
         unique = fields["uniqueid"]

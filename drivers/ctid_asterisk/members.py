@@ -8,13 +8,28 @@ from ctid.model.facts import Member
 from ctid.model.ids import DeviceId, LegId, QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.model.words import DeviceState
-from ctid_asterisk.fields import AGENT_POOL, MEMBER_STATES, agent_of_interface, device_of_interface, printable
+from ctid_asterisk.fields import (
+    AGENT_POOL,
+    MEMBER_STATES,
+    agent_of_interface,
+    device_of_interface,
+    instant,
+    number,
+    printable,
+    whole,
+)
 
 Key = tuple[str, str]
 """Queue and interface, in Asterisk's own words."""
 
 Engagement = tuple[Key, LegId]
 """A member, and the caller whom he is offered or serves."""
+
+
+_LONGEST_WRAPUP_S = 86_400.0
+"""More after-call work than a day is none that anybody means, and its end may be no time at all."""
+_REMEMBERED = 1000
+"""How many logins of the pool's agents are kept, of whom the log-off may never be told."""
 
 
 class Members:
@@ -33,7 +48,7 @@ class Members:
         self._last: dict[Key, LegId] = {}
         """The caller whom each member was last connected with."""
         self._picked_up: dict[str, Key | None] = {}
-        """Channels of which the ringing was taken by somebody else, and theirs, to the member connected in vain."""
+        """Channels whose ringing somebody else took, and theirs, to the member who was connected in vain."""
 
     def read(self, fields: dict[str, str]) -> tuple[Key, Member]:
         """Read a member's block, of an event or of a list's item.
@@ -62,12 +77,12 @@ class Members:
             in_call=fields.get("incall", "0") == "1",
             offered=old.offered if old else None,
             serving=old.serving if old else None,
-            penalty=int(fields.get("penalty", "0") or 0),
-            calls_taken=int(fields.get("callstaken", "0") or 0),
+            penalty=whole(fields.get("penalty") or "0"),
+            calls_taken=whole(fields.get("callstaken") or "0"),
             last_call_at=last_call,
             paused_at=_instant(fields.get("lastpause", "0")) if paused else None,
             logged_in_at=since if since is not None or old is None else old.logged_in_at,
-            wrapup_s=float(fields.get("wrapuptime", "0") or 0),
+            wrapup_s=min(number(fields.get("wrapuptime") or "0"), _LONGEST_WRAPUP_S),
         )
         return key, member
 
@@ -114,7 +129,7 @@ class Members:
         return [key for key in [self.offer_over(dialled) for dialled in taken] if key is not None]
 
     def forget(self, channel: str) -> Key | None:
-        """A channel is gone; returns the member whom the queue believed in its call, which another had taken."""
+        """A channel is gone; returns the member whom the queue believed in its call, which another took."""
         key = self._picked_up.pop(channel, None)
         if key is not None:
             self._refresh(key, in_call=any(other == key for other, _ in self.serves.values()))
@@ -148,6 +163,8 @@ class Members:
         state_interface = f"{AGENT_POOL}{agent}"
         if device is not None:
             self.pool[state_interface] = device
+            if len(self.pool) > _REMEMBERED:
+                del self.pool[next(iter(self.pool))]
         else:
             self.pool.pop(state_interface, None)
         usual = device_of_interface(state_interface)
@@ -157,6 +174,20 @@ class Members:
         for key in touched:
             self.by_key[key] = replace(self.by_key[key], device=device or usual)
         return touched
+
+    def sweep(self, channels: Container[str], at: Instant) -> None:
+        """Forget what was told of channels but these, which are all there are, and of who is no member.
+
+        An event of a channel that was gone already, or was never told, is ended by no other one.
+        """
+        for dialled in [dialled for dialled in self.offers if dialled not in channels]:
+            self.offer_over(dialled)
+        for dialled in [dialled for dialled in self.serves if dialled not in channels]:
+            self.serve_over(dialled, at)
+        for channel in [channel for channel in self._picked_up if channel not in channels]:
+            self.forget(channel)
+        self._states = {key: name for key, name in self._states.items() if key in self.by_key}
+        self._last = {key: caller for key, caller in self._last.items() if key in self.by_key}
 
     def remove(self, key: Key) -> None:
         """The member left the queue; what she is in goes on."""
@@ -208,4 +239,5 @@ def _of(table: dict[str, Engagement], caller: str) -> list[str]:
 
 
 def _instant(epoch: str) -> Instant | None:
-    return Instant(epoch) if epoch not in ("", "0") else None
+    seconds = number(epoch or "0")
+    return instant(seconds) if seconds > 0.0 else None

@@ -15,6 +15,7 @@ from ctid_asterisk.call_events import CallEvents
 from ctid_asterisk.channel_events import ChannelEvents
 from ctid_asterisk.departures import VARIABLE
 from ctid_asterisk.device_events import DeviceEvents
+from ctid_asterisk.fields import number, stamped
 from ctid_asterisk.queue_events import QueueEvents
 from ctid_asterisk.told import Fields, Handler, Told
 from ctid_asterisk.wire import Message
@@ -56,6 +57,13 @@ class Normalizer(Told):
         self.wanted = frozenset(self._handlers)
         """The names of the events that are read here."""
 
+    def sweep(self, at: Instant) -> None:
+        """Forget what was told of channels, members and devices that are no more. Tells nothing."""
+        self.channels.sweep()
+        self.members.sweep(self.channels.by_id, at)
+        self._departures.sweep(self.channels.by_id)
+        self.contacts.sweep(self.devices)
+
     def receive(self, message: Message, now: Instant) -> list[Fact]:
         """Read one event; `now` is taken where the wire tells no time. Returns what it told.
 
@@ -66,10 +74,10 @@ class Normalizer(Told):
         handler = self._handlers.get(name)
         if handler is None:
             return []
-        fields = message.fields
+        fields = message.legible
         stamp = fields.get("timestamp")
         try:
-            at = Instant(stamp) if stamp else now
+            at = stamped(number(stamp), now) if stamp else now
             handler(fields, at)
         except (KeyError, ValueError) as error:
             self.facts = []

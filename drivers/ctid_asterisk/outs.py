@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from ctid_asterisk.wire import Message
+from ctid_asterisk.wire import Message, clean
 
 FailReason = Literal["timeout", "list_too_long", "closed"]
 DeadReason = Literal[
@@ -84,7 +84,7 @@ class Reply(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """What the peer says about it, in English."""
-        return self.response.get("message")
+        return clean(self.response.get("message"))
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from ctid.model.ids import LegId, QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.model.words import LegState
 from ctid_asterisk.departures import VARIABLE, Departure, Departures
-from ctid_asterisk.fields import agent_of_interface, device_of_channel
+from ctid_asterisk.fields import agent_of_interface, device_of_channel, number, whole
 from ctid_asterisk.members import Key
 from ctid_asterisk.told import Fields, Handler, Told
 
@@ -47,7 +47,7 @@ class QueueEvents:
     def _join(self, fields: Fields, at: Instant) -> None:
         told = self._told
         self.goes_on(fields["uniqueid"])
-        queue, position = QueueId(safe_id(fields["queue"])), int(fields["position"])
+        queue, position = QueueId(safe_id(fields["queue"])), whole(fields["position"])
         channel = told.refresh(fields, at)
         leg = told.leg_of(fields["uniqueid"])
         if channel is not None:
@@ -74,7 +74,7 @@ class QueueEvents:
             Departure(
                 queue=queue,
                 leg=leg,
-                position=int(fields["position"]),
+                position=whole(fields["position"]),
                 since=since,
                 at=at,
                 waited_s=None,
@@ -98,10 +98,10 @@ class QueueEvents:
             Departure(
                 queue=QueueId(safe_id(fields["queue"])),
                 leg=self._told.leg_of(unique),
-                position=int(fields["position"]),
+                position=whole(fields["position"]),
                 since=None,
                 at=at,
-                waited_s=float(fields["holdtime"]),
+                waited_s=number(fields["holdtime"]),
                 left=False,
                 answered=False,
             ),
@@ -164,8 +164,8 @@ class QueueEvents:
                 queue=QueueId(safe_id(key[0])),
                 agent=agent_of_interface(key[1]),
                 leg=leg,
-                hold_s=float(fields["holdtime"]),
-                ring_s=float(fields["ringtime"]),
+                hold_s=number(fields["holdtime"]),
+                ring_s=number(fields["ringtime"]),
             )
         )
 
@@ -184,8 +184,8 @@ class QueueEvents:
                 queue=QueueId(safe_id(key[0])),
                 agent=agent_of_interface(key[1]),
                 leg=leg,
-                hold_s=float(fields["holdtime"]),
-                talk_s=float(fields["talktime"]),
+                hold_s=number(fields["holdtime"]),
+                talk_s=number(fields["talktime"]),
                 by=fields["reason"],
             )
         )
@@ -199,7 +199,7 @@ class QueueEvents:
                 queue=QueueId(safe_id(key[0])),
                 agent=agent_of_interface(key[1]),
                 leg=told.leg_of(fields["uniqueid"]),
-                ring_s=float(fields["ringtime"]) / 1000,
+                ring_s=number(fields["ringtime"]) / 1000,
             )
         )
         told.members.offer_over(fields["destuniqueid"])

@@ -140,10 +140,22 @@ class Names:
         return any(interface.startswith("Local/") for interface in interfaces)
 
 
-def other_half(unique: str) -> str | None:
-    """The unique id of a Local channel's second half, made right after its first; none for other ids."""
+FAR_STEPS = 3
+"""How many unique ids after its first half the second half of a Local channel may have."""
+
+
+def far_halves(unique: str) -> tuple[str, ...]:
+    """The unique ids that a Local channel's second half may have, the likeliest first; none for other ids.
+
+    It is made right after the first, and mostly has the next number. Meanwhile other calls may take a number,
+    and Asterisk 16 takes some for itself; the second may turn as well.
+    """
     head, dot, serial = unique.rpartition(".")
-    return f"{head}.{int(serial) + 1}" if dot and serial.isascii() and serial.isdigit() else None
+    system, dash, second = head.rpartition("-")
+    if not dot or not all(part.isascii() and part.isdigit() for part in (serial, second)):
+        return ()
+    heads = (head, f"{system}{dash}{int(second) + 1}")
+    return tuple(f"{made}.{int(serial) + step}" for step in range(1, FAR_STEPS + 1) for made in heads)
 
 
 class Story(Struct, frozen=True, kw_only=True):
@@ -162,7 +174,8 @@ def tell(lines: Iterable[Line], pbx: PbxId, names: Names) -> Story:
     """Tell lines as moments.
 
     When a member that is reached by a Local channel sends her caller to another queue, the log names the
-    Local channel's other half there; the caller's own leg is told instead.
+    Local channel's other half there; the caller's own leg is told instead. Where that half has not the next
+    unique id, it must come with the caller's number.
     """
     teller = _Teller(pbx, names)
     for line in lines:
@@ -182,6 +195,10 @@ class _Teller:
         self.unread = 0
         self._behind: dict[str, str] = {}
         """The far half of a Local channel that a queue dialled, to the caller who talks through it."""
+        self._perhaps: dict[str, str] = {}
+        """The same, of ids that may as well be somebody else's."""
+        self._numbers: dict[str, str] = {}
+        """The number that a caller came with."""
         self._answered: dict[tuple[str, str, str], AgentId] = {}
         """Leg, queue and name of who answered, to the agent."""
         self._entered: dict[tuple[str, str], int] = {}
@@ -197,6 +214,8 @@ class _Teller:
             self.unread += 1
 
     def _moment(self, line: Line) -> QueueMoment:
+        if line.event == "ENTERQUEUE":
+            self._recognise(line)
         leg = self._behind.get(line.leg, line.leg)
         pbx, at = self._pbx, Instant(line.at)
         queue, ident = QueueId(safe_id(line.queue)), LegId(leg)
@@ -229,9 +248,9 @@ class _Teller:
         if line.event == "CONNECT":
             hold, unique, ring = float(data[0]), data[1], float(data[2])
             agent = self._agent(line, leg, unique)
-            far = other_half(unique) if self._names.is_local(line.queue, line.agent) else None
-            if far is not None:
-                self._behind[far] = leg
+            halves = far_halves(unique) if self._names.is_local(line.queue, line.agent) else ()
+            self._behind.update(dict.fromkeys(halves[:1], leg))
+            self._perhaps.update(dict.fromkeys(halves[1:], leg))
             return CallerAnswered(
                 pbx=pbx, at=at, source=source, queue=queue, agent=agent, leg=ident, hold_s=hold, ring_s=ring
             )
@@ -257,6 +276,14 @@ class _Teller:
             by=_ENDING[line.event],
         )
 
+    def _recognise(self, line: Line) -> None:
+        """Note who enters a queue, and whether it is a caller that another queue's member has sent there."""
+        number = line.data[1]
+        caller = self._perhaps.get(line.leg)
+        if caller is not None and number and self._numbers.get(caller) == number:
+            self._behind.setdefault(line.leg, caller)
+        self._numbers.setdefault(self._behind.get(line.leg, line.leg), number)
+
     def _agent(self, line: Line, leg: str, unique: str = "") -> AgentId:
         who = (leg, line.queue, line.agent)
         agent = self._names.agent(line.queue, line.agent, unique)
@@ -280,4 +307,4 @@ def _through(line: Line, legs: set[str]) -> str | None:
     """The caller who talks through one of these legs, if the line says so."""
     if line.event != "CONNECT" or len(line.data) < 2:
         return None
-    return line.leg if other_half(line.data[1]) in legs else None
+    return line.leg if legs.intersection(far_halves(line.data[1])) else None

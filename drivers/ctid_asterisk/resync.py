@@ -118,7 +118,7 @@ class Resync:
 
     def _receive_live(self, message: Message, now: Instant) -> list[Fact]:
         if message.name == "Hangup":
-            self._bury(message.get("uniqueid"))
+            self._bury(message.legible.get("uniqueid", ""))
         if self.taking:
             if self._fence is not None and fence_token(message) == self._fence:
                 return self.finish(now)
@@ -152,6 +152,7 @@ class Resync:
                 return []
             facts = take_untold(self.state, second, lists, self._touched, now)
             mend(self.state, second, found & (self._suspected or found), now)
+            self.state.sweep(now)
         self._suspected = None
         return [*facts, snapshot(self.state, now, self._supervisions(), self._reason)]
 

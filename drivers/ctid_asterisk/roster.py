@@ -9,12 +9,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ctid.model.ids import AgentId, QueueId, safe_id
-from ctid_asterisk.fields import agent_of_interface
+from ctid_asterisk.fields import agent_of_interface, natural
 from ctid_asterisk.members import Key
 from ctid_asterisk.wire import Message
 
 EVENT = "QueueMember"
 """How the names of all events and items of members begin."""
+
+
+_REMEMBERED = 1000
+"""How many are kept who are no members any more."""
 
 
 class Known(Struct, frozen=True):
@@ -47,13 +51,13 @@ class Roster:
         interface = fields.get("interface") or fields.get("location", "")
         if not queue or not interface or not message.name.startswith(EVENT):
             return
-        penalty = fields.get("penalty", "")
+        penalty = natural(fields.get("penalty", "")) or 0
         self._known[queue, interface] = Known(
             queue=queue,
             interface=interface,
             state_interface=fields.get("stateinterface", ""),
             name=fields.get("membername") or fields.get("name", ""),
-            penalty=int(penalty) if penalty.isascii() and penalty.isdigit() else 0,
+            penalty=penalty,
             present=message.name != "QueueMemberRemoved",
             paused=fields.get("paused") == "1",
             reason=fields.get("pausedreason", ""),
@@ -62,9 +66,12 @@ class Roster:
     def replace_present(self, items: Iterable[Message]) -> None:
         """Take a whole list of queues: what is not in it is no queue, and who is not no member now."""
         self._queues = {}
-        self._known = {key: replace(known, present=False) for key, known in self._known.items()}
+        known = {key: replace(known, present=False) for key, known in self._known.items()}
+        self._known = {}
         for item in items:
             self.read(item)
+        gone = [key for key in known if key not in self._known]
+        self._known = {key: known[key] for key in gone[-_REMEMBERED:]} | self._known
 
     def queue_name(self, queue: QueueId) -> str | None:
         """Asterisk's name of a queue, or none when there is none."""

@@ -7,6 +7,7 @@ says which codec it is: a sender's own report tells what he sends in a second, a
 
 from ctid.model.quality import Quality
 from ctid_asterisk import quality
+from ctid_asterisk.fields import number, whole
 from ctid_asterisk.quality import G711, Codec
 
 Fields = dict[str, str]
@@ -40,10 +41,10 @@ class _Way:
         if "sentntp" not in fields:
             return
         now = (
-            float(fields["sentntp"]),
-            int(fields["sentrtp"]),
-            int(fields["sentoctets"]),
-            int(fields["sentpackets"]),
+            number(fields["sentntp"]),
+            whole(fields["sentrtp"]),
+            whole(fields["sentoctets"]),
+            whole(fields["sentpackets"]),
         )
         before, self.sent = self.sent, now
         if before is None or now[0] - before[0] < _LEAST_S:
@@ -83,14 +84,17 @@ class Reports:
         """
         sender, judged = (self.from_phone, self.to_phone) if received else (self.to_phone, self.from_phone)
         sender.says(fields)
-        if int(fields["reportcount"]) == 0:
+        if whole(fields["reportcount"]) == 0:
             return None
         if int(fields["report0sourcessrc"], 16) == 0:
             return None  # a report on nobody: it has heard nothing yet
-        judged.loss = int(fields["report0fractionlost"]) / 256
-        judged.jitter = int(fields["report0iajitter"])
-        if received and float(fields["rtt"]) > 0:
-            self.round_trip_s = float(fields["rtt"])
+        lost = whole(fields["report0fractionlost"])
+        if not 0 <= lost < 256:
+            raise ValueError(f"{lost} is no share of 256")
+        judged.loss = lost / 256
+        judged.jitter = whole(fields["report0iajitter"])
+        if received and number(fields["rtt"]) > 0:
+            self.round_trip_s = number(fields["rtt"])
         found = self._quality()
         if found == self.told:
             return None

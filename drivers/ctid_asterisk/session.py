@@ -37,6 +37,7 @@ from ctid_asterisk.wire import (
     Message,
     NotReadyError,
     WireError,
+    clean,
 )
 
 __all__ = [
@@ -272,7 +273,7 @@ class AmiSession:
         """Take the one response that can come now, whatever ActionID it bears."""
         challenge = response.get("challenge")
         if response.name != "Success" or (self._state is _State.CHALLENGE and not challenge):
-            text = response.get("message") or "the login was not accepted"
+            text = clean(response.get("message")) or "the login was not accepted"
             if text.lower().startswith("authentication failed"):
                 return self._die("login_refused", text, retryable=False)
             return self._die("login_failed", text)
@@ -372,7 +373,7 @@ class AmiSession:
         if purpose is _Purpose.CALLER:
             return [reply]
         if purpose is _Purpose.VERSION:
-            return self._version_known(reply.response.get("asteriskversion"), now)
+            return self._version_known(clean(reply.response.get("asteriskversion")), now)
         return self._filter_answered("" if reply.ok else reply.text or "refused", now)
 
     def _unanswered(self, action_id: str, reason: FailReason, now: float) -> list[Out]:

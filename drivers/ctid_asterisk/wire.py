@@ -23,6 +23,8 @@ import msgspec
 
 DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_BANNER_BYTES = 256
+MAX_LEGIBLE = 2048
+MAX_REMEMBERED = 200
 # Asterisk reads into 1024 bytes and must find the LF in them: 1022 of text and CR LF (manager.c get_input).
 MAX_LINE_BYTES = 1022
 MAX_HEADERS = 128  # AST_MAX_MANHEADERS
@@ -81,9 +83,11 @@ class _Folded(dict[str, str]):
     """Key as spelled -> lower case. Bounded: a key may hold a channel's name (`ChanVariable(PJSIP/…)`)."""
 
     def __missing__(self, key: str) -> str:
-        if len(self) >= 4096:
-            self.clear()
-        folded = self[key] = key.lower()
+        folded = key.lower()
+        if len(key) <= MAX_REMEMBERED:
+            if len(self) >= 4096:
+                self.clear()
+            self[key] = folded
         return folded
 
 
@@ -124,6 +128,17 @@ class Message(msgspec.Struct, eq=False, gc=False):
                 pairs.reverse()
                 self._fields = {key.lower(): value for key, value in pairs}
         return self._fields
+
+    @property
+    def legible(self) -> dict[str, str]:
+        """`fields` as they may be told to others, and be kept; do not change it.
+
+        Each byte that was not UTF-8 is U+FFFD, and of a value longer than any that Asterisk's channels,
+        queues and members have there is the beginning.
+        """
+        if len(self.raw) <= MAX_LEGIBLE and self.raw.isascii():
+            return self.fields
+        return {clean(key): clean(value[:MAX_LEGIBLE]) for key, value in self.fields.items()}
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -278,7 +293,7 @@ class AmiReader:
             name == "VarSet" and self._variables is not None
         ):
             name = ""
-        if len(self._verdicts) < 1024:
+        if len(self._verdicts) < 1024 and len(line) <= MAX_REMEMBERED:
             self._verdicts[line] = name
         return name
 

@@ -28,6 +28,7 @@ from ctid_asterisk.driver import AsteriskDriver
 from e2e import books, records, truth
 from e2e.floor import Floor
 from e2e.watching import Watched
+from helpers.captures import story
 from helpers.patience import until
 from lab import roster
 from lab.phone_client import Phone
@@ -38,7 +39,7 @@ BOOKED_S = 3.0
 HEARD_S = 8.0
 DRIFT = "drift:"
 RECORD_TO = "CTID_RECORD"
-"""The environment variable that names a folder: each scene's wire is kept in it, scrubbed."""
+"""The environment variable that names a folder: each wire is kept in it, scrubbed, and what it tells."""
 
 
 class Scene:
@@ -385,3 +386,5 @@ async def _recording(floor: Floor, path: Path) -> AsyncIterator[None]:
         yield
     finally:
         await recording.close("the scene is over")
+    expected = path.with_name(path.name.replace(".capture.xz", ".txt"))
+    expected.write_text("".join(f"{line}\n" for line in story(path)), "utf-8")

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from ctid.capture import FORMAT, Capture, CaptureFile, Header, Record, message_record
+from ctid.model.entities import Agent, Call, Party
 from ctid.model.ids import PbxId
 from ctid.model.instant import enc_hook
 from ctid.ports import Replayed
 from ctid.replay import play
-from ctid.state.changes import Update
+from ctid.state.changes import Change, Occurrence, Update
 from ctid.state.invariants import violations
 from ctid.state.store import Store
 from ctid_asterisk.replaying import Player
@@ -74,6 +75,56 @@ def replayed(records: Iterable[Record]) -> list[tuple[Replayed, list[Update]]]:
 def updates_of(records: Iterable[Record]) -> list[Update]:
     """All updates that records tell."""
     return [update for _, updates in replayed(records) for update in updates]
+
+
+def story(path: Path) -> list[str]:
+    """What a capture tells of calls and agents, a line each, with its second."""
+    capture = Capture(path)
+    lines: list[str] = []
+    last: dict[str, str] = {}
+    for step, updates in replayed(capture.records()):
+        if step.trouble:
+            lines.append(f"{step.t:9.3f} not read: {step.trouble}")
+        for update in updates:
+            text = _told(update)
+            key = update.entity.id if isinstance(update, Change) else ""
+            if text and text != last.get(key):
+                lines.append(f"{step.t:9.3f} {text}")
+            if key:
+                last[key] = text or last.get(key, "")
+    if capture.cut:
+        lines.append(f"cut: {capture.cut}")
+    return lines
+
+
+def _told(update: Update) -> str:
+    """An update in words; nothing where it is neither a call's, nor a moment, nor an agent's new state."""
+    if isinstance(update, Occurrence):
+        said = {
+            "call": update.call,
+            "queue": update.queue,
+            "agent": update.agent,
+            "by": update.by,
+            "to": update.to,
+        }
+        return " ".join([update.name, *(f"{name}={value}" for name, value in said.items() if value)])
+    match update.entity:
+        case Call() as call:
+            queue = f" {call.queue}" if call.queue else ""
+            merged = f" merged into {call.merged_into}" if call.merged_into else ""
+            gone = " gone" if update.new is None else ""
+            parties = ", ".join(map(_party, call.parties))
+            return f"call {call.id} {call.state}{gone} {call.direction}{queue}{merged}: {parties}"
+        case Agent() as agent if getattr(update.old, "state", None) != agent.state:
+            reason = f" {agent.reason}" if agent.reason else ""
+            pending = f" pending {agent.pending}" if agent.pending else ""
+            return f"agent {agent.id} {agent.state}{reason}{pending}"
+    return ""
+
+
+def _party(party: Party) -> str:
+    where = "".join(f" {place}" for place in (party.parked, party.conference) if place)
+    return f"{party.device or party.number or party.leg} {party.role} {party.state}{where}"
 
 
 def renamed(steps: Iterable[tuple[Replayed, list[Update]]]) -> list[Any]:

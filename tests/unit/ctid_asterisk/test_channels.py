@@ -235,6 +235,17 @@ class TestCalls:
         channels.seen_in(channels.by_id["6.1"], "4.1")
         assert channels.by_id["6.1"].linked == "4.1"
 
+    def test_who_is_known_to_be_of_an_older_call_came_to_it_later(self) -> None:
+        """The lists are ahead: an event of before they were taken joins no two who never met."""
+        channels = Channels()
+        for unique, linked in (("2.1", "1.1"), ("3.1", "3.1"), ("4.1", "4.1")):
+            channels.add(Channel(unique, f"PJSIP/{unique}", linked, START, incoming=True))
+        channels.enter("2.1", "b1")
+        channels.enter("4.1", "b1", linked="3.1")
+        channels.enter("3.1", "b1", linked="3.1")
+        calls = {unique: channel.linked for unique, channel in channels.by_id.items()}
+        assert calls == {"2.1": "1.1", "3.1": "3.1", "4.1": "3.1"}
+
     def test_an_id_that_somebody_chose_is_as_old_as_its_channel(self) -> None:
         """It does not say when it was made; one of a channel that is gone is older than none."""
         channels = self.bridged(("click-to-dial", "click-to-dial"), ("900.1", "900.1"))

@@ -34,6 +34,17 @@ def test_a_phone_registers_before_it_has_a_state() -> None:
     assert hear(line, contact("Removed")) == []
 
 
+def test_a_phone_of_no_address_goes_out_of_reach() -> None:
+    """It may call without being registered; idle and out of reach it is unregistered, as snapshots say."""
+    line = Line()
+    (device,) = hear(line, message("DeviceStateChange", Device="PJSIP/3001", State="INUSE"))
+    assert device.registration is Registration.UNKNOWN
+    (device,) = hear(line, message("DeviceStateChange", Device="PJSIP/3001", State="UNAVAILABLE"))
+    assert (device.state, device.registration) == (DeviceState.UNAVAILABLE, Registration.UNREGISTERED)
+    (device,) = hear(line, message("DeviceStateChange", Device="IAX2/office", State="UNAVAILABLE"))
+    assert device.registration is Registration.UNKNOWN
+
+
 def test_a_contact_that_no_endpoint_owns_is_no_phone() -> None:
     """An address of record may stand alone."""
     assert hear(Line(), contact("Reachable", endpoint="")) == []

@@ -1,5 +1,6 @@
 import pytest
 
+from ctid.model.instant import Instant
 from ctid_asterisk import fields
 from ctid_asterisk.wire import AmiReader, Message
 
@@ -134,3 +135,25 @@ def test_unique_ids_tell_who_was_first() -> None:
     assert births == sorted(births)
     assert births[1] == (1795409466, 10)
     assert fields.birth("odd") == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("age", "at"),
+    [(0.0, 1e9), (60.0, 1e9 - 60), (-1.0, 1e9), (366 * 86_400.0, 1e9 - 366 * 86_400), (9e8, 1e9)],
+)
+def test_an_age_that_cannot_be_is_none(age: float, at: float) -> None:
+    """A clock that was set meanwhile makes it negative, or as old as the epoch: then it began now."""
+    assert fields.ago(age, Instant(1e9)) == at
+
+
+def test_a_stamp_of_a_clock_that_was_not_set_is_now() -> None:
+    """More than a year ago by our clock; ahead of ours it is the PBX's own time."""
+    now = Instant(1e9)
+    assert [fields.stamped(seconds, now) for seconds in (0.0, -5.0, 1e9 - 9, 1e9 + 9)] == [
+        now,
+        now,
+        1e9 - 9,
+        1e9 + 9,
+    ]
+    with pytest.raises(ValueError, match="no time"):
+        fields.stamped(1e14, now)

@@ -15,7 +15,7 @@ from ctid.model.ids import AgentId, PbxId, QueueId
 from ctid.model.words import LeaveReason
 from ctid.ports import MemberName
 from ctid_asterisk.members import Key
-from ctid_asterisk.queue_log import Line, Names, Story, other_half, parse, tell, whole
+from ctid_asterisk.queue_log import Line, Names, Story, far_halves, parse, tell, whole
 
 PBX = PbxId("lab")
 
@@ -197,12 +197,32 @@ def test_two_of_a_name() -> None:
 
 
 def test_the_other_half_of_a_local_channel() -> None:
-    """It is made right after the first; ids that were chosen have none."""
-    assert other_half("pbx-1795426308.7") == "pbx-1795426308.8"
-    assert other_half("ctid-abc") is None
-    assert other_half("x.y") is None
+    """It is made right after the first, or soon; ids that were chosen have none."""
+    assert far_halves("pbx-1795426308.7")[:3] == ("pbx-1795426308.8", "pbx-1795426309.8", "pbx-1795426308.9")
+    assert far_halves("9.7")[-1] == "10.10"
+    assert [far_halves(unique) for unique in ("ctid-abc", "x.y", "5.y", "x.5")] == [()] * 4
     moments = told("5|5.1|desk|Grace Laurent|CONNECT|1|chosen|0\n").moments
     assert len(moments) == 1
+
+
+OLD = """\
+5|5.0|desk|NONE|ENTERQUEUE||{caller}|1
+6|5.0|desk|Grace Laurent|CONNECT|1|5.3|0
+7|5.5|sales|NONE|ENTERQUEUE||{other}|1
+9|5.5|sales|Farid Benali|CONNECT|2|7.9|0
+"""
+"""Of the lab's Asterisk 16: between the two halves of a Local channel is a number that no channel has."""
+
+
+@pytest.mark.parametrize(
+    ("caller", "other", "leg"),
+    [("3001", "3001", "5.0"), ("3001", "3002", "5.5"), ("", "", "5.5")],
+    ids=["hers", "another's", "no number"],
+)
+def test_a_half_that_was_not_made_at_once(caller: str, other: str, leg: str) -> None:
+    """It is the caller's where it comes with the caller's number; else it is somebody else."""
+    moments = told(OLD.format(caller=caller, other=other)).moments
+    assert [moment.leg for moment in moments] == ["5.0", "5.0", leg, leg]
 
 
 def test_a_phone_has_no_other_half() -> None:

@@ -156,8 +156,8 @@ def test_an_event_that_cannot_be_read_does_not_cost_the_snapshot() -> None:
     hear(resync, event("Newchannel", near), message("Newchannel"), event("Newchannel", other))
     assert [error.name for error in resync.load(lists(), NOW)] == ["Newchannel"]
     resync.expect("f1")
-    with pytest.raises(UnreadableError, match="Hangup: ValueError"):
-        hear(resync, event("Hangup", near, Cause="sixteen"))
+    with pytest.raises(UnreadableError, match="Newstate: ValueError"):
+        hear(resync, event("Newstate", near, Timestamp="noon"))
     assert {leg.id for leg in snapshot(hear(resync, fence())).legs} >= {"2.2"}
     with pytest.raises(UnreadableError, match="Newchannel: KeyError"):
         hear(resync, message("Newchannel"))
