@@ -106,6 +106,7 @@ class Spool:
         backlog = self.backlog
         delivered, backlog.delivered = backlog.delivered, []
         overrun, backlog.overrun = backlog.overrun, []
+        done = False
         try:
             if overrun:
                 if not self._is_full:
@@ -117,9 +118,10 @@ class Spool:
             if self._told:
                 await self._on_disk(self._outbox.told_dropped)
                 self._told = False
-        except OutboxError:
-            backlog.delivered = [*overrun, *delivered, *backlog.delivered]
-            raise
+            done = True
+        finally:
+            if not done:  # refused, or cancelled before the disk's turn came: deleted at the next one
+                backlog.delivered = [*overrun, *delivered, *backlog.delivered]
         return False
 
     async def _write(self) -> bool:

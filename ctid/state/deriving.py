@@ -275,9 +275,9 @@ class Deriving(Tables):
 def _callers_leg(rows: Rows, members: Collection[Member]) -> Leg | None:
     """The leg of the caller whom a queue has for this agent, who has no leg of her own yet, or no more."""
     for member in members:
-        leg = rows.legs.get(member.serving or member.offered or LegId(""))
-        if leg is not None:
-            return leg
+        caller = member.serving or member.offered
+        if caller and caller in rows.legs:
+            return rows.legs[caller]
     return None
 
 

@@ -9,7 +9,7 @@ from ctid_asterisk.rtcp import Reports
 
 
 class Channel:
-    """One channel of the PBX, known by its unique id."""
+    """One channel of the PBX, known by its unique id. Raises ValueError: it has none."""
 
     __slots__ = (
         "bridge",
@@ -45,6 +45,8 @@ class Channel:
     )
 
     def __init__(self, unique: str, name: str, linked: str, created_at: Instant, *, incoming: bool) -> None:
+        if not unique:
+            raise ValueError("a channel without a unique id")
         self.unique = unique
         self.linked = linked
         self.created_at = created_at

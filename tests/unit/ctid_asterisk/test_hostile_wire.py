@@ -75,6 +75,13 @@ def test_an_age_that_is_no_number_costs_the_lists(duration: str) -> None:
         resync.load(lists(caller("PJSIP/3001-1", "1.1", "7000").item(duration=duration)), NOW)
 
 
+def test_a_channel_without_a_unique_id_is_none() -> None:
+    """It would be taken for the caller of whoever has none."""
+    near = caller("PJSIP/3001-1", "", "7000")
+    with pytest.raises(UnreadableError, match="without a unique id"):
+        Normalizer(PBX).receive(message("Newchannel", near.block()), NOW)
+
+
 def test_a_hangup_without_a_cause_is_still_one() -> None:
     """The leg ends; a cause that is no number is none."""
     normalizer, near = Normalizer(PBX), caller("PJSIP/3001-1", "1.1", "7000")

@@ -60,3 +60,11 @@ def test_the_suspicion_of_a_call_ends_with_it(floor: Floor) -> None:
     floor.legs.clear()
     floor.snapshot()
     assert not floor.store._suspects
+
+
+def test_a_leg_of_no_name_is_nobodys_caller(floor: Floor) -> None:
+    """An agent who is offered nobody is in no call, whatever a driver tells."""
+    floor.agent_joins("1002", "sales")
+    floor.customer_joins("", "sales")
+    floor.put_member("1002", "sales", penalty=1)
+    assert floor.agent("1002").call is None
