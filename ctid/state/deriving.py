@@ -12,6 +12,7 @@ from ctid.model.words import AgentState, CallState, SupervisionState
 from ctid.state.agents import Activity, are_alone, derive_agent, doing
 from ctid.state.calls import call_id, derive_call
 from ctid.state.changes import Update
+from ctid.state.drift import DRIFTING
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
 from ctid.state.queues import derive_queue
 from ctid.state.rows import Rows
@@ -202,10 +203,12 @@ class Deriving(Tables):
     ) -> bool:
         """Whether a queue's call has just left her alone on the line.
 
-        The PBX tells of a call that ends, or is passed on, one leg after the other. Between two of its words
-        she is with nobody else yet; a snapshot falls between no two.
+        The PBX tells of a call that ends, or is passed on, one leg after the other; between two of its words
+        she is with nobody else yet. After a time that nothing is known of, it is not known what left her.
         """
-        if old is None or old.state is not AgentState.BUSY or not legs or isinstance(self._cause, Snapshot):
+        if old is None or old.state is not AgentState.BUSY or not legs:
+            return False
+        if isinstance(self._cause, Snapshot) and self._cause.reason not in DRIFTING:
             return False
         if any(member.serving is not None for member in members):
             return False

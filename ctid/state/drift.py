@@ -7,7 +7,11 @@ from msgspec import Struct
 
 from ctid.model.facts import DeviceInfo, Leg, Member, QueueInfo, Snapshot
 from ctid.model.ids import LegId
+from ctid.model.words import SnapshotReason
 from ctid.state.rows import Rows
+
+DRIFTING = frozenset({SnapshotReason.TIMER, SnapshotReason.REQUEST, SnapshotReason.UNREADABLE})
+"""Before a snapshot for one of these all that happened has been told: what differs is drift."""
 
 LEG = ("call", "state", "held", "device", "queue", "position", "parked", "conference", "supervision")
 MEMBER = (

@@ -31,13 +31,10 @@ from ctid.state.after_call import work_after
 from ctid.state.calls import call_id
 from ctid.state.changes import Occurrence, Update, occurrence
 from ctid.state.deriving import Deriving, has_parties
-from ctid.state.drift import Drift, compare
+from ctid.state.drift import DRIFTING, Drift, compare
 from ctid.state.profile import Profiles
 from ctid.state.rows import Rows
 from ctid.state.suspicion import DOUBTED_S, doubts
-
-_DRIFTING = frozenset({SnapshotReason.TIMER, SnapshotReason.REQUEST, SnapshotReason.UNREADABLE})
-
 
 AGENTS_KEPT = 1000
 """Agents of no queue who stay known as logged out; the configuration's own are not counted."""
@@ -236,7 +233,7 @@ class Store(Deriving):
         """Count and tell where a snapshot differs from what was told, if nothing can have been missed."""
         link = self.pbxs.get(fact.pbx)
         self.last_drift[fact.pbx] = ()
-        if fact.reason not in _DRIFTING or link is None or link.synchronized_at is None:
+        if fact.reason not in DRIFTING or link is None or link.synchronized_at is None:
             return
         found = self.last_drift[fact.pbx] = tuple(compare(rows, fact))
         for drift in found:
@@ -292,6 +289,9 @@ class Store(Deriving):
             ended = self._last_call(old, member, fact.at)
             self._work_on(old, member, ended, serving=member.agent in serving)
             rows.put_member(member)
+        for agent, profile in self._profiles.agents.items():
+            if profile.pbx == fact.pbx:
+                rows.members.setdefault(agent, {})
         for agent, devices in _known_agents(old, rows):
             rows.members.setdefault(agent, {})
             for device in devices:
@@ -300,9 +300,6 @@ class Store(Deriving):
             kept = {queue: n for queue, n in missed.items() if queue in rows.members.get(agent, ())}
             if kept:
                 rows.missed[agent] = kept
-        for agent, profile in self._profiles.agents.items():
-            if profile.pbx == fact.pbx:
-                rows.members.setdefault(agent, {})
         for leg in fact.legs:
             rows.put_leg(leg)
         rows.sort_waiting()
@@ -352,7 +349,7 @@ class Store(Deriving):
 
 
 def _known_agents(old: Rows, new: Rows) -> Iterator[tuple[AgentId, list[DeviceId]]]:
-    """Who stays known, with her phones: those of a queue, and of the others who were last in one."""
+    """Who stays known, with her phones: the configuration's, those of a queue, and who was last in one."""
     others = [agent for agent in old.members if agent not in new.members][:AGENTS_KEPT]
     for agent in (*new.members, *others):
         yield agent, old.devices_of(agent)[-PHONES_KEPT:]

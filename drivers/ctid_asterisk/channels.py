@@ -69,7 +69,9 @@ class Channels:
             channel.incoming = False  # from here on it is the PBX that calls her
             self._standing.setdefault(channel.linked, "")
             if len(self._standing) > _REMEMBERED:
-                del self._standing[next(iter(self._standing))]
+                there = {other.linked for other in self.by_id.values() if other.standing}
+                gone = next((linked for linked in self._standing if linked not in there), channel.linked)
+                self._standing.pop(gone)
         channel.standing = standing or channel.bridge is not None
         return [unique]
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from ctid.model.facts import DeviceInfo
 from ctid.model.ids import DeviceId
 from ctid.model.instant import Instant
-from ctid.model.words import DeviceState
+from ctid.model.words import DeviceState, Registration
 from ctid_asterisk.contacts import PEERS, registration_of
 from ctid_asterisk.fields import DEVICE_STATES, device_of_endpoint, device_of_interface, is_party, natural
 from ctid_asterisk.told import Fields, Handler, Told
@@ -37,7 +37,13 @@ class DeviceEvents:
         info = device_info(fields)
         if info is not None:
             known = self._known(info.id)
-            registration = registration_of(info.id, info.state, known.registration)
+            told, _ = self._told.contacts.of(info.id)
+            deduced = (
+                known.state is DeviceState.UNAVAILABLE and known.registration is Registration.UNREGISTERED
+            )
+            if told is Registration.UNKNOWN and not deduced:
+                told = known.registration
+            registration = registration_of(info.id, info.state, told)
             self._told.tell_device(replace(known, state=info.state, registration=registration), at)
 
     def _contact(self, fields: Fields, at: Instant) -> None:

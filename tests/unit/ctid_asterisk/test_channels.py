@@ -345,12 +345,16 @@ class TestPool:
         assert alone.call == "5.1"
 
     def test_not_all_logins_of_a_year_are_remembered(self) -> None:
-        """The oldest are forgotten: no call bears their ids any more."""
+        """The oldest are forgotten, of whom no call bears the id any more; never one who is still there."""
         channels = Channels()
         for number in range(1100):
-            channels.add(Channel(f"{number}.1", "PJSIP/1006-1", f"{number}.1", START, incoming=True))
-            channels.stand(f"{number}.1", standing=True)
+            unique = f"{number}.1"
+            channels.add(Channel(unique, "PJSIP/1006-1", unique, START, incoming=True))
+            channels.stand(unique, standing=True)
+            if number:
+                channels.remove(unique)
         assert len(channels._standing) == 1000
+        assert "0.1" in channels._standing
 
 
 class TestMoving:

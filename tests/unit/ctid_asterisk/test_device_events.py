@@ -41,6 +41,8 @@ def test_a_phone_of_no_address_goes_out_of_reach() -> None:
     assert device.registration is Registration.UNKNOWN
     (device,) = hear(line, message("DeviceStateChange", Device="PJSIP/3001", State="UNAVAILABLE"))
     assert (device.state, device.registration) == (DeviceState.UNAVAILABLE, Registration.UNREGISTERED)
+    (device,) = hear(line, message("DeviceStateChange", Device="PJSIP/3001", State="NOT_INUSE"))
+    assert device.registration is Registration.UNKNOWN, "that was deduced, and is so no longer"
     (device,) = hear(line, message("DeviceStateChange", Device="IAX2/office", State="UNAVAILABLE"))
     assert device.registration is Registration.UNKNOWN
 

@@ -6,7 +6,7 @@ from ctid.model.entities import Agent
 from ctid.model.facts import Leg
 from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.words import AgentState, DeviceState, LegState
+from ctid.model.words import AgentState, DeviceState, LegState, SnapshotReason
 from ctid.state.agents import DEVICE_UNAVAILABLE, Activity
 from ctid.state.changes import Change
 from ctid.state.profile import AgentProfile, Profiles
@@ -442,10 +442,22 @@ class TestBetweenTwoWords:
         done.put_leg("a1", conference="standup")
         assert done.agent("1001").state is AgentState.BUSY_OTHER
 
-    def test_a_snapshot_falls_between_no_two_words(self, done: Floor) -> None:
-        """What the PBX lists is what is: she is off hook, and in no queue's call."""
-        done.snapshot()
-        assert done.agent("1001").state is AgentState.BUSY_OTHER
+    @pytest.mark.parametrize(
+        ("reason", "state"),
+        [
+            (SnapshotReason.TIMER, AgentState.BUSY),
+            (SnapshotReason.REQUEST, AgentState.BUSY),
+            (SnapshotReason.CONNECTED, AgentState.BUSY_OTHER),
+        ],
+    )
+    def test_a_snapshot_may_fall_between_two_words(
+        self, done: Floor, reason: SnapshotReason, state: AgentState
+    ) -> None:
+        """It changes nothing; after a time of which nothing is known, she is off hook in no queue's call."""
+        done.snapshot(reason=reason)
+        assert done.agent("1001").state is state
+        done.hangs_up("a1")
+        assert done.agent("1001").state is AgentState.WORKING_AFTER_CALL
 
 
 def test_who_has_answered_and_hears_the_other_ring_is_in_a_call(floor: Floor) -> None:
