@@ -183,6 +183,7 @@ class AsteriskConnection:
         """Facts of sessions from before the first snapshot, to be told after it."""
         self._due: set[SnapshotReason] = set()
         self._unreadable: set[str] = set()
+        self._has_heard = False
         self._closed = False
 
     @property
@@ -336,6 +337,14 @@ class AsteriskConnection:
         return facts
 
     def _receive(self, message: Message) -> list[Fact]:
+        if not self._has_heard and message.name != "FullyBooted":  # which never bears one
+            self._has_heard = True
+            if not message.get("Timestamp"):
+                log.warning(
+                    "events bear no time: the time of their arrival is taken instead; "
+                    "set timestampevents = yes in [general] of manager.conf",
+                    pbx=self.pbx,
+                )
         if message.name.startswith(MEMBER_EVENT):
             self._roster.read(message)
         try:
