@@ -10,7 +10,7 @@ from ctid.capture import Capture
 from ctid.model.capabilities import Capability
 from ctid.model.commands import Command
 from ctid.model.facts import Fact, QueueMoment
-from ctid.model.ids import AgentId, PbxId, QueueId
+from ctid.model.ids import AgentId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
 from ctid.model.words import SnapshotReason
 
@@ -66,6 +66,8 @@ class Recollection(Struct, frozen=True, kw_only=True):
     moments: tuple[QueueMoment, ...] = ()
     nameless: tuple[str, ...] = ()
     """Names in the log that no agent has, or more than one."""
+    strange: frozenset[LegId] = frozenset()
+    """Legs in `moments` that may be another's there: the log does not say whether they are one caller."""
     unread: int = 0
     """Lines of the log that could not be read."""
     names: tuple[MemberName, ...] = ()

@@ -112,7 +112,7 @@ class Filling:
         until = await self._take(pbx, before, told, found)
         if found.moments or found.doubtful:
             # An event may have been under way.
-            until = await self._take_again(pbx, since, before, found)
+            until = max(until, await self._take_again(pbx, since, before, found))
         if found.moments or found.doubtful:
             log.warning(
                 "the ledger differed from the log", pbx=pbx, mended=found.moments, doubtful=found.doubtful
@@ -151,8 +151,13 @@ class Filling:
         return await self._take(pbx, before, again, found)
 
     async def _take(self, pbx: PbxId, before: Remembered, told: Recollection, found: _Found) -> Instant:
-        """Compare one reading, and those that follow it while there is more, with the ledger."""
-        found.doubtful = found.unread = 0
+        """Compare one reading, and those that follow it while there is more, with the ledger.
+
+        Returns until when the log was read; 0 without a log.
+        """
+        if told.since is not None:
+            # It tells of all that was read before; without a log that stands.
+            found.doubtful = found.unread = 0
         until = Instant(0)
         while told.since is not None and told.until is not None:
             await self._flush()
@@ -175,7 +180,7 @@ class Filling:
         assert told.since is not None, "asked for a reading"  # noqa: S101 - a mistake of ours
         assert told.until is not None, "asked for a reading"  # noqa: S101
         entries, covered = entries_of(told), (float(told.since), float(told.until))
-        plan = await self._in_thread(lambda: self._ledger.fill(pbx, entries, covered))
+        plan = await self._in_thread(lambda: self._ledger.fill(pbx, entries, covered, told.strange))
         for row in plan.doubtful:
             kind, queue, leg, agent = row.entry.key
             log.warning("the log lacks what was told", pbx=pbx, kind=kind, queue=queue, leg=leg, agent=agent)

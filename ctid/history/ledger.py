@@ -14,7 +14,7 @@ from ctid.history import match, rows, schema
 from ctid.history.entries import Entry
 from ctid.history.words import Closed, Count, Gap, GapCause, GapState, Remembered
 from ctid.model.errors import CtidError
-from ctid.model.ids import AgentId, PbxId, QueueId
+from ctid.model.ids import AgentId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
 
 FILE = "history.db"
@@ -59,12 +59,18 @@ class Ledger:
 
         self._write(write)
 
-    def fill(self, pbx: PbxId, log: Sequence[Entry], covered: tuple[float, float]) -> match.Plan:
+    def fill(
+        self,
+        pbx: PbxId,
+        log: Sequence[Entry],
+        covered: tuple[float, float],
+        strange: frozenset[LegId] = frozenset(),
+    ) -> match.Plan:
         """Take in what a PBX's log tells; see `match.compare`. Returns what was done."""
 
         def write(connection: sqlite3.Connection) -> match.Plan:
             kept = rows.of_legs(connection, pbx, log, covered)
-            plan = match.compare(log, kept, covered)
+            plan = match.compare(log, kept, covered, strange)
             rows.carry_out(connection, plan, kept)
             return plan
 

@@ -35,18 +35,24 @@ class Plan(Struct, frozen=True, kw_only=True):
     doubtful: tuple[Kept, ...] = ()
     """Rows of events that the log, though it covers their time, does not have."""
     strange: int = 0
-    """Of the inserted, those of a leg that events must have told under another id, which is not known."""
+    """Of the inserted, those of a leg that may have been told under another id, which is not known."""
 
 
-def compare(log: Iterable[Entry], kept: Iterable[Kept], covered: tuple[float, float]) -> Plan:
+def compare(
+    log: Iterable[Entry],
+    kept: Iterable[Kept],
+    covered: tuple[float, float],
+    strange: frozenset[LegId] = frozenset(),
+) -> Plan:
     """Compare what the log tells with what the ledger has.
 
     `log` has all lines of the time `covered` (from, until), and of each leg with a line in it also those
     before. What was before that time is in the ledger as far as it can be known, so that such lines are there
     to be recognised, and none is inserted. `kept` has all rows of the time, and of those legs, whether the
     row or its line names them; others as well, to tell by which other id events know a leg.
+    `strange` are legs of the log that may be another's there.
     """
-    comparison = _Comparison(log, kept, covered)
+    comparison = _Comparison(log, kept, covered, strange)
     comparison.run()
     return comparison.plan()
 
@@ -69,9 +75,16 @@ _NO_TIME = (1e12, -1e12)
 
 
 class _Comparison:
-    def __init__(self, log: Iterable[Entry], kept: Iterable[Kept], covered: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        log: Iterable[Entry],
+        kept: Iterable[Kept],
+        covered: tuple[float, float],
+        unsure: frozenset[LegId] = frozenset(),
+    ) -> None:
         rows = list(kept)
         self._since, self._until = covered
+        self._unsure = unsure
         self._events = sorted(
             (row for row in rows if row.entry.source == EVENT), key=lambda row: row.entry.at
         )
@@ -255,7 +268,8 @@ class _Comparison:
 
     def _is_strange(self, line: Line, before: set[tuple[QueueId, str]]) -> bool:
         known = line.leg is not None or self._aliases.is_known(line)
-        return not known and (line.entry.queue, line.mark.leg) in before
+        doubted = line.mark.leg in self._unsure or (line.entry.queue, line.mark.leg) in before
+        return doubted and not known
 
 
 def _is_better(new: Kept, old: Kept) -> bool:

@@ -19,10 +19,12 @@ CREATE TABLE moments (
   wait_s REAL,
   talk_s REAL,
   source TEXT NOT NULL,
-  confirmed INTEGER NOT NULL,
+  line_leg TEXT,
+  line_at REAL,
   UNIQUE (pbx, kind, queue, leg, agent, ordinal)
 );
 CREATE INDEX moments_of_leg ON moments (pbx, leg);
+CREATE INDEX moments_of_line ON moments (pbx, line_leg);
 CREATE INDEX moments_of_time ON moments (at);
 CREATE TABLE gaps (
   id INTEGER PRIMARY KEY,
@@ -52,18 +54,11 @@ CREATE TABLE pbxs (
 );
 """
 
-_LINES = """
-ALTER TABLE moments ADD COLUMN line_leg TEXT;
-ALTER TABLE moments ADD COLUMN line_at REAL;
-UPDATE moments SET line_leg = leg, line_at = at WHERE source = 'log' AND confirmed = 0;
-UPDATE moments SET source = 'event' WHERE source = 'log' AND confirmed = 1;
-ALTER TABLE moments DROP COLUMN confirmed;
-CREATE INDEX moments_of_line ON moments (pbx, line_leg);
-"""
-"""Which line of the log a row is, instead of whether it is one."""
+MIGRATIONS = (_FIRST,)
+"""One script a version; the file's `user_version` is how many of them it has had.
 
-MIGRATIONS = (_FIRST, _LINES)
-"""One script a version; the file's `user_version` is how many of them it has had."""
+SQLite 3.34, of Debian bullseye and RHEL 9, must be able to run them: it drops no column.
+"""
 
 
 class TooNew(Exception):

@@ -1,10 +1,12 @@
 """Reading the queue log from the disk, rotated files included. Blocks: it is run in a thread."""
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import zip_longest
@@ -35,7 +37,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     lines: tuple[Line, ...]
     reaches: float | None
-    """The time of the oldest line there is, in seconds since the epoch; none for an empty log."""
+    """The time of the oldest line that reads, in seconds since the epoch; none for a log that has none."""
     until: float
     """All before this time is in `lines`."""
     more: bool
@@ -44,7 +46,10 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class _File:
-    """One file of the log, open; `first` is its first line, or empty."""
+    """One file of the log, open.
+
+    `first` is its first line, or empty; `begins` the time of the first one that reads, or 0 where none does.
+    """
 
     def __init__(self, path: Path, source: BinaryIO, *, packed: bool) -> None:
         self.path = path
@@ -52,7 +57,7 @@ class _File:
         self.packed = packed
         self.first = source.readline()
         line = _line(self.first)
-        self.begins = line.at if line is not None else 0
+        self.begins = line.at if line is not None else self._next_time() or 0
         self.size = path.stat().st_size
 
     def lines_from(self, since: float) -> Iterator[Line | None]:
@@ -84,6 +89,9 @@ class _File:
     def _time_after(self, offset: int) -> int | None:
         self.source.seek(offset)
         self.source.readline()  # the rest of a line
+        return self._next_time()
+
+    def _next_time(self) -> int | None:
         for raw in self.source:
             line = _line(raw)
             if line is not None:
@@ -95,8 +103,16 @@ def read(path: Path, since: float, limit: int = LINES_AT_ONCE) -> Reading:
     """Read the log at `path`, and what it was rotated to, from a time on (seconds since the epoch).
 
     Raises:
-        OSError: it is not there, or may not be read.
+        OSError: it is not there, may not be read, or a rotated file is being packed, or is damaged.
     """
+    try:
+        return _read(path, since, limit)
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = f"a packed file beside it is half written or damaged: {error}"
+        raise OSError(errno.EIO, reason, str(path)) from error
+
+
+def _read(path: Path, since: float, limit: int) -> Reading:
     now = time.time()
     with ExitStack() as stack:
         files = _open(path, since, stack)
@@ -118,7 +134,7 @@ def read(path: Path, since: float, limit: int = LINES_AT_ONCE) -> Reading:
             # Of its last second there may be more than was read, unless it is all that was read.
             until = float(found[-1].at if found[-1].at > max(found[0].at, since) else follows.at)
             found = [line for line in found if line.at < until]
-        begins = [file.begins for file in files if file.first]
+        begins = [file.begins for file in files if file.begins]
         early = _early(files, found, since)
         return Reading(
             lines=(*early, *found),

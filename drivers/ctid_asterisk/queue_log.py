@@ -25,11 +25,13 @@ from ctid.model.facts import (
     QueueMoment,
 )
 from ctid.model.ids import AgentId, LegId, PbxId, QueueId, safe_id
-from ctid.model.instant import Instant
 from ctid.model.words import LeaveReason
 from ctid.ports import MemberName
-from ctid_asterisk.fields import agent_of_interface, printable
+from ctid_asterisk import fields
+from ctid_asterisk.fields import agent_of_interface, number, printable
+from ctid_asterisk.halves import Halves, far_halves
 from ctid_asterisk.members import Key
+from ctid_asterisk.wire import clean
 
 NOBODY = "NONE"
 
@@ -59,9 +61,12 @@ TOLD = frozenset({"ENTERQUEUE", "CONNECT", "ABANDON", "SYSCOMPAT", "RINGNOANSWER
 """Events that are moments."""
 _KNOWN = TOLD | OTHERS
 
+LONGEST_ID = 255
+"""A unique id has at most 149 characters (Asterisk, AST_MAX_PUBLIC_UNIQUEID)."""
+
 
 class Line(Struct, frozen=True, gc=False):
-    """One line. `at` is in whole seconds; `agent` and `queue` are Asterisk's own words."""
+    """One line. `at` is in whole seconds; `agent` and `queue` are Asterisk's own words, fit to be kept."""
 
     at: int
     leg: str
@@ -72,14 +77,21 @@ class Line(Struct, frozen=True, gc=False):
 
 
 def parse(text: str) -> Line | None:
-    """Read a line, without its line break; none for one that is not of the log's form."""
-    parts = text.split("|")
-    if len(parts) < 5 or not (parts[0].isascii() and parts[0].isdigit()):
+    """Read a line, without its line break; none for one that is not of the log's form.
+
+    `text` is UTF-8 with surrogateescape; a byte that was not UTF-8 becomes U+FFFD, as in events.
+    """
+    parts = clean(text).split("|")
+    if len(parts) < 5 or len(parts[1]) > LONGEST_ID:
+        return None
+    try:
+        at = int(fields.instant(fields.whole(parts[0])))
+    except ValueError:
         return None
     # A member's name may hold a `|`: the event is the first word of Asterisk's after it.
     where = next((index for index in range(4, len(parts)) if parts[index] in _KNOWN), 4)
     agent = "|".join(parts[3:where])
-    return Line(int(parts[0]), parts[1], parts[2], agent, parts[where], tuple(parts[where + 1 :]))
+    return Line(at, parts[1], parts[2], agent, parts[where], tuple(parts[where + 1 :]))
 
 
 class Names:
@@ -95,7 +107,7 @@ class Names:
         remembered: Iterable[MemberName] = (),
         channels: Mapping[str, str] | None = None,
     ) -> None:
-        self._channels = channels or {}
+        self.channels = channels or {}
         self._of_queue: dict[tuple[str, str], dict[AgentId, str]] = {}
         self._of_all: dict[str, set[AgentId]] = {}
         for (queue, interface), member in members.items():
@@ -120,7 +132,7 @@ class Names:
         shown = printable(name)
         here = self._of_queue.get((safe_id(queue), shown), {})
         if len(here) > 1:
-            dialled = self._channels.get(unique, "").rpartition("-")[0]
+            dialled = self.channels.get(unique, "").rpartition("-")[0]
             return next((a for a, interface in here.items() if interface.removesuffix("/n") == dialled), None)
         for found in (
             here,
@@ -140,24 +152,6 @@ class Names:
         return any(interface.startswith("Local/") for interface in interfaces)
 
 
-FAR_STEPS = 3
-"""How many unique ids after its first half the second half of a Local channel may have."""
-
-
-def far_halves(unique: str) -> tuple[str, ...]:
-    """The unique ids that a Local channel's second half may have, the likeliest first; none for other ids.
-
-    It is made right after the first, and mostly has the next number. Meanwhile other calls may take a number,
-    and Asterisk 16 takes some for itself; the second may turn as well.
-    """
-    head, dot, serial = unique.rpartition(".")
-    system, dash, second = head.rpartition("-")
-    if not dot or not all(part.isascii() and part.isdigit() for part in (serial, second)):
-        return ()
-    heads = (head, f"{system}{dash}{int(second) + 1}")
-    return tuple(f"{made}.{int(serial) + step}" for step in range(1, FAR_STEPS + 1) for made in heads)
-
-
 class Story(Struct, frozen=True, kw_only=True):
     """What lines tell: the moments in their order, and what could not be told."""
 
@@ -167,38 +161,54 @@ class Story(Struct, frozen=True, kw_only=True):
     unknown: Counter[str]
     """Events that are none of Asterisk's own, as the application QueueLog writes them; no moments."""
     unread: int
-    """Lines of moments that lack a figure."""
+    """Lines of moments that lack a figure, or have one that is none."""
+    strange: frozenset[str]
+    """Legs told as their own that may be another caller's, who talks through them."""
 
 
 def tell(lines: Iterable[Line], pbx: PbxId, names: Names) -> Story:
     """Tell lines as moments.
 
     When a member that is reached by a Local channel sends her caller to another queue, the log names the
-    Local channel's other half there; the caller's own leg is told instead. Where that half has not the next
-    unique id, it must come with the caller's number.
+    Local channel's other half there; the caller's own leg is told instead, as far as `Halves` recognises it.
     """
-    teller = _Teller(pbx, names)
+    lines = [*lines]
+    teller = _Teller(pbx, names, _halves(lines, names))
     for line in lines:
         teller.tell(line)
     return Story(
-        moments=tuple(teller.moments), nameless=teller.nameless, unknown=teller.unknown, unread=teller.unread
+        moments=tuple(teller.moments),
+        nameless=teller.nameless,
+        unknown=teller.unknown,
+        unread=teller.unread,
+        strange=frozenset(teller.halves.strange),
     )
 
 
+def _halves(lines: Iterable[Line], names: Names) -> Halves:
+    seen: set[str] = set()
+    possible: set[str] = set()
+    callers: dict[str, set[str]] = {}
+    for line in lines:
+        seen.add(line.leg)
+        if line.event == "ENTERQUEUE" and len(line.data) > 1:
+            callers.setdefault(line.data[1], set()).add(line.leg)
+        elif line.event == "CONNECT" and len(line.data) > 1:
+            seen.add(line.data[1])
+            if names.is_local(line.queue, line.agent):
+                possible.update(far_halves(line.data[1]))
+    return Halves(names.channels, seen, {number: legs - possible for number, legs in callers.items()})
+
+
 class _Teller:
-    def __init__(self, pbx: PbxId, names: Names) -> None:
+    def __init__(self, pbx: PbxId, names: Names, halves: Halves) -> None:
+        self.halves = halves
         self._pbx = pbx
         self._names = names
         self.moments: list[QueueMoment] = []
         self.nameless: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.unread = 0
-        self._behind: dict[str, str] = {}
-        """The far half of a Local channel that a queue dialled, to the caller who talks through it."""
-        self._perhaps: dict[str, str] = {}
-        """The same, of ids that may as well be somebody else's."""
-        self._numbers: dict[str, str] = {}
-        """The number that a caller came with."""
         self._answered: dict[tuple[str, str, str], AgentId] = {}
         """Leg, queue and name of who answered, to the agent."""
         self._entered: dict[tuple[str, str], int] = {}
@@ -215,21 +225,21 @@ class _Teller:
 
     def _moment(self, line: Line) -> QueueMoment:
         if line.event == "ENTERQUEUE":
-            self._recognise(line)
-        leg = self._behind.get(line.leg, line.leg)
-        pbx, at = self._pbx, Instant(line.at)
+            self.halves.entered(line.leg, line.data[1])
+        leg = self.halves.caller(line.leg)
+        pbx, at = self._pbx, fields.instant(line.at)
         queue, ident = QueueId(safe_id(line.queue)), LegId(leg)
         data = line.data
         where = (leg, line.queue)
         source = f"queue_log {line.event}"
         if line.event == "ENTERQUEUE":
-            position = int(data[2])
+            position = fields.whole(data[2])
             self._entered[where] = line.at
             return CallerQueued(pbx=pbx, at=at, source=source, queue=queue, leg=ident, position=position)
         if line.event in ("ABANDON", "SYSCOMPAT"):
             waited = line.at - self._entered.get(where, line.at)
-            wait = float(data[2]) if line.event == "ABANDON" else waited
-            position = int(data[0]) if line.event == "ABANDON" else 1
+            wait = number(data[2]) if line.event == "ABANDON" else waited
+            position = fields.whole(data[0]) if line.event == "ABANDON" else 1
             return CallerAbandoned(
                 pbx=pbx, at=at, source=source, queue=queue, leg=ident, position=position, wait_s=wait
             )
@@ -242,28 +252,29 @@ class _Teller:
                 queue=queue,
                 leg=ident,
                 reason=_LEAVING[line.event],
-                position=int(data[first]),
-                wait_s=float(data[first + 2]),
+                position=fields.whole(data[first]),
+                wait_s=number(data[first + 2]),
             )
         if line.event == "CONNECT":
-            hold, unique, ring = float(data[0]), data[1], float(data[2])
+            hold, unique, ring = number(data[0]), data[1], number(data[2])
             agent = self._agent(line, leg, unique)
-            halves = far_halves(unique) if self._names.is_local(line.queue, line.agent) else ()
-            self._behind.update(dict.fromkeys(halves[:1], leg))
-            self._perhaps.update(dict.fromkeys(halves[1:], leg))
+            self.halves.dialled(unique)
+            if self._names.is_local(line.queue, line.agent):
+                self.halves.connected(leg, line.queue, unique)
             return CallerAnswered(
                 pbx=pbx, at=at, source=source, queue=queue, agent=agent, leg=ident, hold_s=hold, ring_s=ring
             )
         if line.event == "RINGNOANSWER":
-            ring = float(data[0]) / 1000
+            ring = number(data[0]) / 1000
             agent = self._agent(line, leg)
             return OfferMissed(
                 pbx=pbx, at=at, source=source, queue=queue, agent=agent, leg=ident, ring_s=ring
             )
         # Transfers put where the call went before the three figures that all endings have.
         hold, talk = (
-            (float(data[0]), float(data[1])) if len(data) <= 3 else (float(data[-3]), float(data[-2]))
+            (number(data[0]), number(data[1])) if len(data) <= 3 else (number(data[-3]), number(data[-2]))
         )
+        self.halves.ended(leg, line.queue)
         return CallServed(
             pbx=pbx,
             at=at,
@@ -275,14 +286,6 @@ class _Teller:
             talk_s=talk,
             by=_ENDING[line.event],
         )
-
-    def _recognise(self, line: Line) -> None:
-        """Note who enters a queue, and whether it is a caller that another queue's member has sent there."""
-        number = line.data[1]
-        caller = self._perhaps.get(line.leg)
-        if caller is not None and number and self._numbers.get(caller) == number:
-            self._behind.setdefault(line.leg, caller)
-        self._numbers.setdefault(self._behind.get(line.leg, line.leg), number)
 
     def _agent(self, line: Line, leg: str, unique: str = "") -> AgentId:
         who = (leg, line.queue, line.agent)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ctid.model.facts import Member
-from ctid.model.ids import PbxId, QueueId, safe_id
+from ctid.model.ids import LegId, PbxId, QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.ports import Counters, MemberCounters, MemberName, QueueCounters, Recollection
 from ctid_asterisk import log_files
-from ctid_asterisk.fields import agent_of_interface
+from ctid_asterisk.fields import agent_of_interface, natural, printable
 from ctid_asterisk.members import Key
 from ctid_asterisk.queue_log import Names, tell
 from ctid_asterisk.settings import QUEUE_LOG, Settings
@@ -66,6 +66,7 @@ async def recall(
         more=reading.more,
         moments=story.moments,
         nameless=tuple(sorted(story.nameless)),
+        strange=frozenset(map(LegId, story.strange)),
         unread=reading.unread + story.unread,
         names=names,
         counters=counters,
@@ -79,7 +80,8 @@ def _why(path: Path, error: OSError) -> str:
         cure = "set queue_log, or queue_log = yes in Asterisk's logger.conf"
     else:
         cure = "mend it, or set queue_log"
-    return f"the queue log {error.filename or path} cannot be read ({error.strerror or error}): {cure}"
+    where = printable(str(error.filename or path))
+    return f"the queue log {where} cannot be read ({error.strerror or error}): {cure}"
 
 
 def read_counters(items: Sequence[Message], at: Instant) -> Counters:
@@ -87,21 +89,23 @@ def read_counters(items: Sequence[Message], at: Instant) -> Counters:
 
     `Completed` counts the calls that ended, a `CallsTaken` alike; `Abandoned` counts also those who left by a
     timeout or because nobody served, and none who left by a key (Asterisk, apps/app_queue.c, update_queue and
-    record_abandoned).
+    record_abandoned). A figure that is none is 0; an item without a queue, or a member's without an
+    interface, is left out.
     """
     queues, members = [], []
     for item in items:
-        fields = item.fields
+        fields = item.legible
+        if not (name := fields.get("queue")):
+            continue
+        queue = QueueId(safe_id(name))
         if item.name == "QueueParams":
-            served, unserved = int(fields.get("completed") or 0), int(fields.get("abandoned") or 0)
-            queues.append(QueueCounters(queue=_queue(fields), served=served, unserved=unserved))
-        elif item.name == "QueueMember":
-            interface = fields.get("location") or fields["interface"]
-            taken = int(fields.get("callstaken") or 0)
-            agent = agent_of_interface(interface)
-            members.append(MemberCounters(queue=_queue(fields), agent=agent, served=taken))
+            served, unserved = _count(fields, "completed"), _count(fields, "abandoned")
+            queues.append(QueueCounters(queue=queue, served=served, unserved=unserved))
+        elif item.name == "QueueMember" and (interface := fields.get("location") or fields.get("interface")):
+            agent, taken = agent_of_interface(interface), _count(fields, "callstaken")
+            members.append(MemberCounters(queue=queue, agent=agent, served=taken))
     return Counters(at=at, queues=tuple(queues), members=tuple(members))
 
 
-def _queue(fields: Mapping[str, str]) -> QueueId:
-    return QueueId(safe_id(fields["queue"]))
+def _count(fields: Mapping[str, str], key: str) -> int:
+    return natural(fields.get(key, "")) or 0

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
+from ctid.history.align import EARLY_S, LATE_S
 from e2e import books
 from e2e.books import Moment
 from e2e.records import CallRecord, LogLine
@@ -63,7 +64,7 @@ def callers(rows: Iterable[CallRecord]) -> dict[str, str]:
 
 
 def differ(log: Sequence[Told], ledger: Sequence[Told], number_of: Mapping[str, str]) -> list[str]:
-    """Where the ledger tells another moment than queue_log, or another length, each call named.
+    """Where the ledger tells another moment than queue_log, another time or length, each call named.
 
     Moments that agree in queue, leg, agent and who did it are compared in the order of time.
     """
@@ -97,6 +98,9 @@ def _pair_differs(one: Told | None, other: Told | None) -> Iterator[str]:
     elif one is None:
         yield f"queue_log has not {other}"
     else:
+        late = other.at - one.at
+        if not -EARLY_S <= late <= LATE_S:
+            yield f"it is {late:+.1f} s in ctid ({other.source}) from where it is in queue_log"
         for name, length in one.moment.lengths.items():
             mine = other.moment.lengths.get(name)
             if mine is None or abs(mine - length) > books.TOLERANCE_S:

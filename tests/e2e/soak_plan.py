@@ -28,6 +28,8 @@ RING_S, TALK_S, HOLD_S = (0.2, 1.5), (0.4, 4.0), (0.4, 1.5)
 FOR_EVER_S = 300.0
 """Longer than any caller stays."""
 CALLS_A_BLOW = 20
+MANY_BLOWS = 12
+"""Of so many at least one comes while somebody talks; of fewer, on a slow machine, perhaps none."""
 CUT_S, AWAY_S = (0.0, 4.0), (0.0, 3.0)
 CALM_S = 2.0
 """Nothing is cut off before."""
@@ -87,6 +89,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     def within_s(self) -> float:
         """By then all of it is over, on a busy machine as well."""
         return 3 * self.lasts_s + 60
+
+    @property
+    def surely_supervises(self) -> bool:
+        """Whether some blow must come under supervision; in a short soak nobody may talk when they come."""
+        return len(self.blows) >= MANY_BLOWS
 
 
 def plan_of(seed: int, calls: int) -> Plan:

@@ -64,4 +64,5 @@ async def test_figures_equal_the_books(soaked: Floor, cutter: Cutter) -> None:
     assert soak.counts["reset"], "the line was cut by RST"
     assert soak.counts["order"], "the line was cut in order"
     assert soak.counts["kill"] + soak.counts["kill while cut"], "ctid was killed"
-    assert soak.counts["blows under supervision"], "a supervision went on when ctid was cut off or killed"
+    if PLAN.surely_supervises:
+        assert soak.counts["blows under supervision"], "a supervision went on when ctid was cut off or killed"

@@ -8,11 +8,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
+from msgspec import json
+
 from ctid.history.entries import entry_of
 from ctid.model.entities import Supervision
 from ctid.model.facts import Fact, LinkDown, LinkUp, SupervisionChanged
 from ctid.model.ids import AgentId, DeviceId, QueueId, SupervisionId
-from ctid.model.instant import Instant
+from ctid.model.instant import Instant, enc_hook
 from ctid.model.words import Mode, Purpose, SnapshotReason, SupervisionEnd, SupervisionState
 from ctid.publish.documents import Documents
 from ctid.publish.events import cloud_event, events_of
@@ -26,6 +28,7 @@ from ctid_asterisk.lists import Lists
 from ctid_asterisk.normalize import VARIABLES, Normalizer, UnreadableError
 from ctid_asterisk.outs import Credentials, Dead, Failed, Out, Ready, Reply, Send
 from ctid_asterisk.outs import Fact as WireEvent
+from ctid_asterisk.recall import read_counters
 from ctid_asterisk.resync import Resync
 from ctid_asterisk.roster import EVENT as MEMBER_EVENT
 from ctid_asterisk.roster import Roster
@@ -259,6 +262,8 @@ class Rig:
                 found[name] = self._ask(build, answers.get(name, Answer()), ill)
                 if name == "QueueStatus" and (queues := found[name]) is not None:
                     self.roster.replace_present(queues)
+                    # As the history keeps them.
+                    json.encode(read_counters(queues, Instant(self.wall)), enc_hook=enc_hook)
                 if found[name] is None and number < len(LEAST_LINES):
                     raise ill(f"a list: {self._refusal}")
             for data in look.heard[number :: len(LISTS)]:

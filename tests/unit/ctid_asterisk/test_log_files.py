@@ -97,6 +97,18 @@ def test_rotated(log: Path, name: str, write: Callable[[Path, str], None]) -> No
     assert found.reaches == NOON
 
 
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
+def test_a_packed_file_that_is_half_written(log: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    """It is told as one that cannot be read now, by its name."""
+    packed = pack(text(NOON, NOON + 5000).encode())
+    (log.parent / f"queue_log.1{suffix}").write_bytes(packed[: len(packed) // 2])
+    log.write_text(text(NOON + 5000, NOON + 5100))
+    with pytest.raises(OSError, match="half written or damaged"):
+        read(log, NOON)
+
+
 def test_rotated_several_times(log: Path) -> None:
     """The files follow each other by their times, not by their names; what is too old is not opened."""
     for number, name in enumerate(["queue_log.1", "queue_log.0", "queue_log.10", "queue_log.2"]):
@@ -212,3 +224,21 @@ def test_one_second_of_more_than_a_reading(log: Path) -> None:
     log.write_text(text(NOON, NOON + 1) * 40 + text(NOON + 1, NOON + 3))
     found = read(log, NOON, limit=5)
     assert (len(found.lines), found.more, found.until) == (40, True, NOON + 1)
+
+
+def test_a_spoilt_first_line(log: Path) -> None:
+    """The log reaches back to the first line that reads, not to the beginning of time."""
+    log.write_text("spoilt\n" + text(NOON, NOON + 10))
+    found = read(log, NOON + 5)
+    assert (found.reaches, len(found.lines)) == (NOON, 5)
+    log.write_text("spoilt\n")
+    assert read(log, NOON).reaches is None
+
+
+def test_a_line_of_no_time(log: Path) -> None:
+    """A line whose time nobody can write is counted, and passed over."""
+    log.write_text(
+        text(NOON, NOON + 5) + "9" * 400 + "|1.1|sales|NONE|ABANDON|1|1|1\n" + text(NOON + 5, NOON + 9)
+    )
+    found = read(log, NOON)
+    assert (len(found.lines), found.unread) == (9, 1)

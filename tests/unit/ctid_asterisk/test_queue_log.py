@@ -15,7 +15,7 @@ from ctid.model.ids import AgentId, PbxId, QueueId
 from ctid.model.words import LeaveReason
 from ctid.ports import MemberName
 from ctid_asterisk.members import Key
-from ctid_asterisk.queue_log import Line, Names, Story, far_halves, parse, tell, whole
+from ctid_asterisk.queue_log import Line, Names, Story, parse, tell, whole
 
 PBX = PbxId("lab")
 
@@ -136,7 +136,17 @@ def test_other_ends_of_a_wait() -> None:
     assert isinstance(connecting, CallerAbandoned)
 
 
-@pytest.mark.parametrize("text", ["", "1|2|3|4", "x|1.1|q|a|CONNECT|1", "٣|1.1|q|a|CONNECT|1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1|2|3|4",
+        "x|1.1|q|a|CONNECT|1",
+        "٣|1.1|q|a|CONNECT|1",
+        "9" * 400 + "|1.1|q|a|CONNECT",
+        "5|" + "1" * 256 + "|q|a|CONNECT",
+    ],
+)
 def test_no_line(text: str) -> None:
     """What is not of the log's form is none of its lines."""
     assert parse(text) is None
@@ -196,11 +206,35 @@ def test_two_of_a_name() -> None:
     assert story.nameless == {"Anna": 2}
 
 
-def test_the_other_half_of_a_local_channel() -> None:
-    """It is made right after the first, or soon; ids that were chosen have none."""
-    assert far_halves("pbx-1795426308.7")[:3] == ("pbx-1795426308.8", "pbx-1795426309.8", "pbx-1795426308.9")
-    assert far_halves("9.7")[-1] == "10.10"
-    assert [far_halves(unique) for unique in ("ctid-abc", "x.y", "5.y", "x.5")] == [()] * 4
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"5|5.1|sales|NONE|ENTERQUEUE||x|{'9' * 20}",
+        "5|5.1|sales|NONE|ABANDON|1|1|nan",
+        "5|5.1|sales|NONE|ABANDON|1|1|inf",
+        f"5|5.1|sales|NONE|ABANDON|{'9' * 20}|1|1",
+        f"5|5.1|sales|NONE|EXITEMPTY|{'9' * 20}|1|1",
+        "5|5.1|sales|NONE|EXITEMPTY|1|1|nan",
+        "5|5.1|sales|Farid Benali|CONNECT|inf|5.2|1",
+        "5|5.1|sales|Farid Benali|RINGNOANSWER|1e400",
+        "5|5.1|sales|Farid Benali|COMPLETEAGENT|1|nan|1",
+        "5|5.1|sales|Farid Benali|BLINDTRANSFER|1|c|nan|1|1",
+    ],
+)
+def test_figures_that_are_none(text: str) -> None:
+    """A figure that no ledger can hold makes the line one that was not read."""
+    story = told(text)
+    assert (story.moments, story.unread) == ((), 1)
+
+
+def test_a_byte_that_is_no_text() -> None:
+    """A leg is told as events tell it, with U+FFFD for the byte; so are the queue and the channel."""
+    line = parse("5|5.\udcff1|s\udcff|A\udcff|CONNECT|1|5.\udcff2|1")
+    assert line == Line(5, "5.\ufffd1", "s\ufffd", "A\ufffd", "CONNECT", ("1", "5.\ufffd2", "1"))
+
+
+def test_a_call_through_an_id_that_was_chosen() -> None:
+    """A Local channel whose id tells nothing has no other half that could be known."""
     moments = told("5|5.1|desk|Grace Laurent|CONNECT|1|chosen|0\n").moments
     assert len(moments) == 1
 
@@ -208,21 +242,83 @@ def test_the_other_half_of_a_local_channel() -> None:
 OLD = """\
 5|5.0|desk|NONE|ENTERQUEUE||{caller}|1
 6|5.0|desk|Grace Laurent|CONNECT|1|5.3|0
-7|5.5|sales|NONE|ENTERQUEUE||{other}|1
+{between}7|5.5|sales|NONE|ENTERQUEUE||{other}|1
 9|5.5|sales|Farid Benali|CONNECT|2|7.9|0
 """
 """Of the lab's Asterisk 16: between the two halves of a Local channel is a number that no channel has."""
 
 
+def old(
+    between: str = "", other: str = "3001", caller: str = "3001", channels: Mapping[str, str] | None = None
+) -> tuple[list[str], set[str]]:
+    """Whose legs the sales' moments are told as, and which are strange."""
+    story = told(OLD.format(caller=caller, other=other, between=between), channels=channels)
+    return [str(moment.leg) for moment in story.moments if moment.queue == "sales"], set(story.strange)
+
+
+HERS, OTHERS, STRANGE = ["5.0", "5.0"], ["5.5", "5.5"], {"5.5"}
+
+
 @pytest.mark.parametrize(
-    ("caller", "other", "leg"),
-    [("3001", "3001", "5.0"), ("3001", "3002", "5.5"), ("", "", "5.5")],
-    ids=["hers", "another's", "no number"],
+    ("caller", "other", "legs", "strange"),
+    [
+        ("3001", "3001", HERS, set()),
+        ("3001", "3002", OTHERS, set()),
+        ("3001", "anonymous", OTHERS, set()),
+        ("", "", OTHERS, STRANGE),
+        ("anonymous", "anonymous", OTHERS, STRANGE),
+        ("000", "000", OTHERS, STRANGE),
+    ],
 )
-def test_a_half_that_was_not_made_at_once(caller: str, other: str, leg: str) -> None:
-    """It is the caller's where it comes with the caller's number; else it is somebody else."""
-    moments = told(OLD.format(caller=caller, other=other)).moments
-    assert [moment.leg for moment in moments] == ["5.0", "5.0", leg, leg]
+def test_a_half_that_was_not_made_at_once(
+    caller: str, other: str, legs: list[str], strange: set[str]
+) -> None:
+    """It is the caller's where it comes with the caller's own number; no number, and it is not known."""
+    assert old(caller=caller, other=other) == (legs, strange)
+
+
+def test_another_id_lies_between() -> None:
+    """Where the log has an id nearer to the first half, the further one may be anybody's."""
+    assert old("7|5.4|support|NONE|ENTERQUEUE||3009|1\n") == (OTHERS, STRANGE)
+    assert old(channels={"5.4": "PJSIP/3009-00000001"}) == (OTHERS, STRANGE)
+
+
+def test_a_trunk_s_number() -> None:
+    """A number that a third caller comes with as well says of nobody that he is the same."""
+    assert old("7|6.9|support|NONE|ENTERQUEUE||3001|1\n") == (OTHERS, STRANGE)
+
+
+def test_a_leg_that_was_told_before() -> None:
+    """Who has entered a queue before the member answered is no half of her channel, nor who was dialled."""
+    text = "5|5.5|support|NONE|ENTERQUEUE||3001|1\n" + OLD.format(caller="3001", other="3001", between="")
+    story = told(text)
+    assert [moment.leg for moment in story.moments if moment.queue == "sales"] == OTHERS
+    dialled = "5|4.0|sales|Farid Benali|CONNECT|2|5.5|0\n" + OLD.format(
+        caller="3001", other="3001", between=""
+    )
+    assert {moment.leg for moment in told(dialled).moments} == {"4.0", "5.0", "5.5"}
+    next_one = (
+        "4|5.4|support|NONE|ENTERQUEUE||3009|1\n5|5.0|desk|Grace Laurent|CONNECT|1|5.3|0\n"
+        "6|5.4|sales|NONE|ENTERQUEUE||3009|1\n"
+    )
+    assert [moment.leg for moment in told(next_one).moments] == ["5.4", "5.0", "5.4"]
+
+
+def test_a_leg_that_lives() -> None:
+    """A channel's name says whether it is the other half, however far its id is, and whatever its number."""
+    first, second = "Local/1007@from-queue-00000004;1", "Local/1007@from-queue-00000004;2"
+    assert old(channels={"5.5": "PJSIP/3001-00000001"}) == (OTHERS, set())
+    assert old(channels={"5.3": first, "5.5": "PJSIP/3001-00000001"}) == (OTHERS, set())
+    assert old(channels={"5.3": first, "5.5": second}) == (HERS, set())
+    assert old(channels={"5.3": first, "5.5": second}, other="") == (HERS, set())
+    assert old(channels={"5.3": first, "5.4": second}) == (OTHERS, set())
+
+
+def test_a_conversation_that_is_over() -> None:
+    """Who enters after the member has hung up is nobody whom she has sent on."""
+    over = "6|5.0|desk|Grace Laurent|COMPLETEAGENT|1|1|1\n"
+    assert old(over) == (OTHERS, set())
+    assert old(over.replace("desk", "support")) == (HERS, set())
 
 
 def test_a_phone_has_no_other_half() -> None:

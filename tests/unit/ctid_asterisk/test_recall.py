@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from ctid.history.entries import entries_of
+from ctid.history.ledger import Ledger
 from ctid.model.facts import CallerAnswered, Member
 from ctid.model.ids import AgentId, PbxId, QueueId
 from ctid.model.instant import Instant
@@ -84,6 +86,8 @@ async def test_a_log_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("ctid_asterisk.log_files.read", refuse)
     told = await recalled(replace(SETTINGS, queue_log=str(tmp_path / "queue_log")))
+    odd = await recalled(replace(SETTINGS, queue_log=str(tmp_path / "\udcff")))
+    assert odd.reason.startswith(f"the queue log {tmp_path}/\ufffd cannot be read")
     assert told.reason == (
         f"the queue log {tmp_path}/queue_log cannot be read (Permission denied): "
         "let ctid's user read it, by the group that owns it"
@@ -115,3 +119,50 @@ def test_counters() -> None:
             MemberCounters(queue=QueueId("sales"), agent=AgentId("1002"), served=0),
         ),
     )
+
+
+@pytest.mark.parametrize("figure", ["x", "", "-3", "9" * 20, "9" * 5000, "1e3", "nan", "٣"])
+def test_counters_that_are_none(figure: str) -> None:
+    """A figure that is no number counts as 0, and costs neither its item nor the others."""
+    queue = ("Queue", "sales")
+    items = [
+        Message.build(("Event", "QueueParams"), queue, ("Completed", figure), ("Abandoned", "2")),
+        Message.build(("Event", "QueueMember"), queue, ("Location", "PJSIP/1001"), ("CallsTaken", figure)),
+    ]
+    told = read_counters(items, Instant(BASE))
+    assert [(one.served, one.unserved) for one in told.queues] == [(0, 2)]
+    assert [(one.agent, one.served) for one in told.members] == [("1001", 0)]
+
+
+def test_counters_of_nobody() -> None:
+    """An item without a queue, or a member's without an interface, is left out; an odd byte is not kept."""
+    items = [
+        Message.build(("Event", "QueueParams"), ("Completed", "3")),
+        Message.build(("Event", "QueueParams"), ("Queue", ""), ("Completed", "3")),
+        Message.build(("Event", "QueueMember"), ("Location", "PJSIP/1001")),
+        Message.build(("Event", "QueueMember"), ("Queue", "sales"), ("CallsTaken", "3")),
+        Message.build(("Event", "QueueMember"), ("Queue", "s\udcff"), ("Location", "PJSIP/1001\udcff")),
+    ]
+    told = read_counters(items, Instant(BASE))
+    assert told.queues == ()
+    assert [(one.queue, one.agent) for one in told.members] == [("s_", "1001_")]
+
+
+async def test_a_spoilt_log_can_be_kept(tmp_path: Path) -> None:
+    """What does not read counts as unread; the rest is what a ledger can hold."""
+    path = tmp_path / "queue_log"
+    path.write_bytes(
+        b"%d|1.\xff1|sales|An\xffna|ENTERQUEUE||3001|1\n" % (T + 1)
+        + b"%d|1.2|sales|NONE|ENTERQUEUE||3001|%b\n" % (T + 1, b"9" * 20)
+        + b"%d|1.2|sales|NONE|ABANDON|1|1|nan\n" % (T + 2)
+        + b"%d|1.2|sales|NONE|ABANDON|1|1|inf\n" % (T + 2)
+        + b"9" * 400
+        + b"|1.3|sales|NONE|ENTERQUEUE||3001|1\n"
+    )
+    told = await recalled(replace(SETTINGS, queue_log=str(path)))
+    assert (len(told.moments), told.unread) == (1, 4)
+    ledger = Ledger(tmp_path)
+    assert told.since is not None
+    plan = ledger.fill(PbxId("lab"), entries_of(told), (told.since, BASE + 10))
+    assert [row.entry.leg for row in plan.insert] == ["1.\ufffd1"]
+    ledger.close()

@@ -285,34 +285,14 @@ def test_tables_of_a_later_version(tmp_path: Path) -> None:
     with sqlite3.connect(ledger.path) as connection:
         connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     connection.close()
-    with pytest.raises(LedgerUnavailable, match="of version 3, and this ctid knows 2; install"):
+    with pytest.raises(LedgerUnavailable, match="of version 2, and this ctid knows 1; install"):
         ledger.add([], {})
 
 
-def test_a_ledger_of_the_first_version(tmp_path: Path) -> None:
-    """Rows that said whether the log had them as well say which line they are, once it is read again."""
-    ledger = Ledger(tmp_path)
-    with sqlite3.connect(ledger.path) as connection:
-        connection.executescript(f"{schema.MIGRATIONS[0]}; PRAGMA user_version = 1;")
-        connection.executemany(
-            "INSERT INTO moments (pbx, kind, queue, leg, agent, ordinal, at, by, source, confirmed)"
-            " VALUES ('lab', 'caller_queued', 'support', ?, '', 1, ?, '', ?, ?)",
-            [
-                ("1.1", BASE + 1.2, "event", 0),
-                ("1.2", BASE + 2.2, "event", 1),
-                ("1.3", BASE + 3.2, "log", 1),
-                ("1.4", BASE + 4.0, "log", 0),
-            ],
-        )
-    connection.close()
-    log = [line(at=float(number), leg=f"1.{number}") for number in (1, 2, 3, 4)]
-    assert ledger.fill(PBX, log, ALL).insert == ()
-    assert [(row.at, row.source, confirmed) for row, _, confirmed in kept(ledger)] == [
-        (at(1.2), "event", True),
-        (at(2.2), "event", True),
-        (at(3.2), "event", True),
-        (at(4.0), "log", False),
-    ]
+def test_tables_are_made_by_an_old_sqlite() -> None:
+    """SQLite 3.34 knows each statement: tables and indexes are made, and no column is dropped or renamed."""
+    statements = [part.split() for script in schema.MIGRATIONS for part in script.split(";") if part.strip()]
+    assert {(verb, what) for verb, what, *_ in statements} == {("CREATE", "TABLE"), ("CREATE", "INDEX")}
 
 
 def test_migration_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +304,7 @@ def test_migration_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(schema, "MIGRATIONS", bad)
     with pytest.raises(LedgerUnavailable, match="no such table"):
         ledger.add([], {})
-    good = (*schema.MIGRATIONS[:1], "ALTER TABLE moments ADD COLUMN note TEXT;")
+    good = (*bad[:-1], "ALTER TABLE moments ADD COLUMN note TEXT;")
     monkeypatch.setattr(schema, "MIGRATIONS", good)
     assert len(kept(ledger)) == 1
     assert ledger.read(lambda connection: connection.execute("PRAGMA user_version").fetchone()) == (2,)

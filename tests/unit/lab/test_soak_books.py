@@ -1,5 +1,6 @@
 """The comparison of a soak finds each moment that differs, names its call, and else finds nothing."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def row(told: Told, **other: Any) -> dict[str, Any]:
     """The row of `GET /figures/calls` that tells a moment of the log."""
     moment = told.moment
     return {
-        "at": f"2026-11-23T09:{(told.at - 1795426720) // 60:02.0f}:{(told.at - 1795426720) % 60:06.3f}Z",
+        "at": datetime.fromtimestamp(told.at, UTC).isoformat(),
         "kind": moment.name,
         "queue": moment.queue,
         "leg": moment.leg,
@@ -79,6 +80,17 @@ def test_lengths_differ_by_more_than_a_second() -> None:
         "wait_s is 4.0 in queue_log, None in ctid (event)",
         "ring_s is 7.0 in queue_log, 5.9 in ctid (event)",
     ]
+
+
+@pytest.mark.parametrize(("late", "differs"), [(-2.0, 0), (-2.1, 1), (10.0, 0), (10.1, 1), (-3600.0, 1)])
+def test_times_differ_by_more_than_events_may(late: float, differs: int) -> None:
+    """A moment that agrees in all but when it was differs: an hour earlier counts in another hour."""
+    at = datetime.fromtimestamp(THEIRS[4].at + late, UTC).isoformat()
+    rows = [row(told) for told in THEIRS]
+    rows[4] = row(THEIRS[4], at=at)
+    told = [text for text in differ(rows) if not text.startswith("the call of")]
+    assert len(told) == differs
+    assert all(f"it is {late:+.1f} s in ctid (event)" in text for text in told)
 
 
 def test_callers_of_the_log_are_those_of_the_call_records() -> None:

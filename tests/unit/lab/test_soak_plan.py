@@ -44,6 +44,12 @@ def test_blows_come_apart_and_of_each_kind(seed: int) -> None:
         assert times[-1] <= plan.within_s
 
 
+def test_only_a_long_soak_surely_supervises() -> None:
+    """Few blows may all come while nobody talks, and ctid is right all the same."""
+    assert not plan_of(1, 60).surely_supervises
+    assert plan_of(1, 500).surely_supervises
+
+
 def test_offers_are_taken_declined_held_and_let_ring() -> None:
     """Agents do each of these, and more often than not they take the call."""
     offers = plan_of(1, 500).offers
