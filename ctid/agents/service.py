@@ -12,7 +12,7 @@ from ctid.agents.policy import Placement, Policy
 from ctid.hub import Hub
 from ctid.model.commands import AgentCommand
 from ctid.model.entities import Agent, Membership
-from ctid.model.errors import AgentRefused, InvalidRequest, NotFound
+from ctid.model.errors import AgentPartlyDone, AgentRefused, CtidError, InvalidRequest, NotFound
 from ctid.model.facts import AfterCallWorkSet
 from ctid.model.ids import AgentId
 from ctid.model.instant import Instant
@@ -144,8 +144,8 @@ class AgentService:
         """
         agent = self._agent(ident)
         if agent.after_call_work is not None:
-            self._log(user, "end after-call work", agent)
             await self._set_work(agent, None)
+            self._log(user, "end after-call work", agent)
         # Not within her turn: the enforcer ends the pause in its own.
         reason = self._policy.work_reason
         return await self._settled(
@@ -175,8 +175,8 @@ class AgentService:
             raise InvalidRequest(
                 f"seconds must be above 0, and the end at most {LONGEST_WORK_S:g} s away", field="seconds"
             )
-        self._log(user, "extend after-call work", agent, seconds=seconds)
         await self._set_work(agent, ends_at)
+        self._log(user, "extend after-call work", agent, seconds=seconds)
         return await self._settled(
             agent, lambda now: now.after_call_work is not None and now.after_call_work.ends_at == ends_at
         )
@@ -213,9 +213,22 @@ class AgentService:
         commands: Sequence[AgentCommand],
         holds: Callable[[Agent], bool],
     ) -> CommandedAgent:
+        queues = [command.queue for command in commands]
+        try:
+            raise_failure(await self._commander.carry_out(agent.pbx, commands))
+        except CtidError as error:
+            log.warning(
+                "agent command refused",
+                operation=operation,
+                agent=agent.id,
+                by=user.name,
+                queues=error.queues if isinstance(error, AgentPartlyDone) else queues,
+                code=error.code,
+                reason=error.detail,
+            )
+            raise
         if commands:
-            self._log(user, operation, agent, queues=[command.queue for command in commands])
-        raise_failure(await self._commander.carry_out(agent.pbx, commands))
+            self._log(user, operation, agent, queues=queues)
         return await self._settled(agent, holds)
 
     async def _settled(self, before: Agent, holds: Callable[[Agent], bool]) -> CommandedAgent:

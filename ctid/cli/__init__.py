@@ -113,15 +113,14 @@ def _parser() -> argparse.ArgumentParser:
             parents=[common],
         )
 
-    for name, summary, at_home in (
-        ("run", "run the daemon in the foreground", local.run_daemon),
-        ("check-config", "check a configuration file and tell every mistake", local.check_config),
-    ):
-        command = add(name, summary)
-        command.add_argument(
-            "--config", metavar="PATH", default=str(DEFAULT_PATH), help="default: %(default)s"
-        )
-        command.set_defaults(local=at_home)
+    command = add("run", "run the daemon in the foreground")
+    command.add_argument("--config", metavar="PATH", default=str(DEFAULT_PATH), help="default: %(default)s")
+    command.set_defaults(local=local.run_daemon)
+    command = add("check-config", "check a configuration file and tell every mistake")
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("file", metavar="FILE", nargs="?", help=f"default: {DEFAULT_PATH}")
+    which.add_argument("--config", metavar="PATH", default=str(DEFAULT_PATH), help="the same")
+    command.set_defaults(local=local.check_config)
     add("status", "what runs, and how its links are").set_defaults(remote=lists.status)
     _add_lists(add)
     _add_figures(add)
@@ -175,8 +174,18 @@ def _add_lists(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 def _add_figures(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     command = add("figures", "what the queues and agents have done today, or in another period")
-    command.add_argument("--since", metavar="TIME", help="such as 2026-03-01T08:00:00Z; default: midnight")
-    command.add_argument("--until", metavar="TIME", help="default: now")
+    command.add_argument(
+        "--since",
+        metavar="TIME",
+        type=figures.instant,
+        help="such as 2026-03-01T08:00:00Z; a date is its midnight here; default: today's; shown in UTC",
+    )
+    command.add_argument(
+        "--until",
+        metavar="TIME",
+        type=figures.instant,
+        help="likewise, itself not in the period; default: now",
+    )
     command.add_argument("--queue", metavar="QUEUE", help="of one queue")
     command.add_argument("--agent", metavar="AGENT", help="of one agent")
     command.add_argument("--calls", action="store_true", help="the moments behind the figures, one by one")
@@ -219,9 +228,9 @@ def _add_captures(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     command = add("capture", "record what a PBX sends, without people's numbers and names")
     command.add_argument("--config", metavar="PATH", default=str(DEFAULT_PATH), help="default: %(default)s")
     command.add_argument("--pbx", metavar="ID", help="which [[pbx]]; default: the first")
-    command.add_argument(
-        "-o", "--output", metavar="FILE", required=True, help="a new file; .xz or .gz compresses"
-    )
+    where = command.add_mutually_exclusive_group(required=True)
+    where.add_argument("file", metavar="FILE", nargs="?", help="a new file; .xz or .gz compresses")
+    where.add_argument("-o", "--output", metavar="FILE", help="the same")
     command.add_argument(
         "--seconds", metavar="N", type=_positive, help="end by itself; default: Ctrl-C ends it"
     )

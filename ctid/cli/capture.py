@@ -45,7 +45,7 @@ def capture(output: Output, arguments: argparse.Namespace) -> Exit:
         return _refused(output, "capture.unsupported", text, Exit.REFUSED)
     configure("warning", "console")
     order = CaptureOrder(
-        path=Path(arguments.output),
+        path=Path(arguments.output if arguments.file is None else arguments.file),
         raw=arguments.raw,
         keep_queues=arguments.keep_queues,
         reconcile_s=config.reconcile.every_s if arguments.reconcile is None else arguments.reconcile,

@@ -1,31 +1,84 @@
 """`ctid figures`: the figures of queues and agents, and with `--calls` the moments behind them."""
 
 import argparse
+import re
+import time
+from datetime import date
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ctid.cli import words
-from ctid.cli.client import Client
+from ctid.cli.client import Client, Problem, segment
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output, table
 from ctid.history.entries import KINDS
-from ctid.model.instant import from_rfc3339
+from ctid.model.instant import from_rfc3339, to_rfc3339
 
 KIND_WORDS = tuple(sorted(KINDS))
 _PAGE = 500
 _FILTERS = ("since", "until", "queue", "agent")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def instant(text: str) -> str:
+    """The beginning or end of a period: a date alone is its midnight in this machine's zone.
+
+    Returns it as RFC 3339; any other text as it is, for ctid itself to judge.
+
+    Raises:
+        argparse.ArgumentTypeError: it looks like a date, and there is no such day.
+    """
+    if not _DATE.fullmatch(text):
+        return text
+    try:
+        return _midnight(*date.fromisoformat(text).timetuple()[:3])
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"there is no day {text}") from error
+
+
+def _midnight(year: int, month: int, day: int) -> str:
+    return to_rfc3339(time.mktime((year, month, day, 0, 0, 0, 0, 1, -1)))
 
 
 async def figures(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Tell the figures of a period, or the moments behind them."""
+    if arguments.kind and not arguments.calls:
+        text = "--kind chooses among the moments: it goes with --calls"
+        output.fail({"code": "usage", "detail": text}, text)
+        return Exit.USAGE
     asked = {name: value for name in _FILTERS if (value := getattr(arguments, name))}
+    asked = {"since": _midnight(*time.localtime()[:3])} | asked
     if arguments.calls:
         return await _calls(client, output, asked | ({"kind": arguments.kind} if arguments.kind else {}))
     document = await client.get("/figures", **asked)
+    for kind in ("queue", "agent"):
+        if not document[f"{kind}s"]:
+            await _check(client, kind, asked)
     output.answer(document, _shown(document))
     return Exit.OK
+
+
+async def _check(client: Client, kind: str, asked: dict[str, str]) -> None:
+    """Check a filter by which nothing was found; of who is gone by now there may be figures all the same.
+
+    Raises:
+        Problem: there is no such queue or agent.
+    """
+    ident = asked.get(kind)
+    if ident is None:
+        return
+    try:
+        await client.get(f"/{kind}s/{segment(ident)}")
+    except Problem as problem:
+        if problem.status != 404:
+            raise
+        detail = (
+            f"nothing is counted of the {kind} {ident!r}, and no {kind} has this id now; "
+            f"`ctid {kind}s` lists those there are"
+        )
+        raise Problem({**problem.document, "detail": detail}) from problem
 
 
 async def _calls(client: Client, output: Output, asked: dict[str, str]) -> Exit:
@@ -37,6 +90,9 @@ async def _calls(client: Client, output: Output, asked: dict[str, str]) -> Exit:
         if not page["next"]:
             break
         asked["cursor"] = page["next"]
+    if not items:
+        await _check(client, "queue", asked)
+        await _check(client, "agent", asked)
     columns = ("AT", "WHAT", "QUEUE", "AGENT", "BY", ">WAITED", ">RANG", ">TALKED", "CALLER'S LEG", "FROM")
     rows = [
         (
@@ -116,7 +172,7 @@ def _gap(gap: dict[str, Any]) -> Text:
     for count in gap["counts"]:
         who = count["agent"] or count["queue"]
         left = f", {count['unserved']} left unserved" if count["unserved"] else ""
-        line.append_text(words.peer(f"\n  {who}: {count['served']} served{left}"))
+        line.append("\n").append_text(words.peer(f"  {who}: {count['served']} served{left}"))
     line.stylize("yellow")
     return line
 

@@ -58,7 +58,7 @@ def _unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
 
 def check_config(output: Output, arguments: argparse.Namespace) -> Exit:
     """Check a configuration file: all that is wrong with it, or a summary of it."""
-    path = Path(arguments.config)
+    path = Path(arguments.config if arguments.file is None else arguments.file)
     try:
         config = load(path, make_driver)
     except ConfigError as error:

@@ -6,15 +6,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from ctid.cli import words
-from ctid.cli.client import Client, as_entity
+from ctid.cli.client import Client, Problem, as_entity, segment
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output, table
 from ctid.logs import clean
 from ctid.model.entities import Agent
 from ctid.model.instant import from_rfc3339
+
+_STORY = ("UTC", "EVENT", "OF", "TOLD", "STATE")
+_STATE_WIDTH = 24
+"""Every state fits; a longer reason of a pause goes on below it."""
+_TOLD_WIDTH = 30
+"""In a narrower column what was told could not be read."""
+_GAP = 2
 
 
 def add_to(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -33,12 +41,12 @@ def add_to(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 async def explain(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Tell the story of an agent."""
-    story = await client.get(f"/agents/{arguments.id}/story")
-    output.answer(story, _story(story))
+    story = await client.get(f"/agents/{segment(arguments.id)}/story")
+    output.answer(story, _story(story, output.console.width))
     return Exit.OK
 
 
-def _story(story: Mapping[str, Any]) -> RenderableType:
+def _story(story: Mapping[str, Any], width: int) -> RenderableType:
     agent = as_entity(Agent, story["agent"])
     now = time.time()
     head = Text.assemble(words.peer(f"{agent.id} {agent.name}: "), words.agent_state(agent))
@@ -47,14 +55,14 @@ def _story(story: Mapping[str, Any]) -> RenderableType:
         head.append(f", confirmed by the PBX {words.span(now - agent.confirmed_at)} ago")
     if agent.suspect:
         head.append(f"\nSUSPECT: {clean(agent.suspect)}", style="bold red")
-    rows = []
+    rows: list[tuple[Text, ...]] = []
     for step in story["steps"]:
         when = step["at"][11:23]
         state = step["state"] + (f" ({clean(step['reason'])})" if step["reason"] else "")
         style = "bold" if step["turned"] else "dim"
         rows.append(
             (
-                when,
+                Text(when),
                 Text(clean(step["source"] or step["fact"])),
                 Text(clean(step["about"])),
                 Text(_changes(step["changed"])),
@@ -63,7 +71,37 @@ def _story(story: Mapping[str, Any]) -> RenderableType:
         )
     if not rows:
         return Group(head, Text("nothing has been told of her since ctid started", style="dim"))
-    return Group(head, table(("UTC", "EVENT", "OF", "TOLD", "STATE"), rows))
+    return Group(head, _steps(rows, width))
+
+
+def _steps(rows: list[tuple[Text, ...]], width: int) -> Table:
+    """The steps, in so many columns: what was told folds; where they are too few it goes below the event."""
+    widest = [max(column) for column in zip(*([cell.cell_len for cell in row] for row in rows), strict=True)]
+    when, event, of, told, state = widest
+    state = min(state, _STATE_WIDTH)
+    if width - (when + event + of + state + 4 * _GAP) < min(told, _TOLD_WIDTH):
+        return _stacked(rows, event)
+    grid = table(_STORY, rows)
+    for column in grid.columns[-2:]:
+        column.no_wrap, column.overflow = False, "fold"
+    grid.columns[-1].width = state
+    return grid
+
+
+def _stacked(rows: list[tuple[Text, ...]], widest_event: int) -> Table:
+    """Two lines a step, each as long as it needs to be."""
+    folded = []
+    for when, event, of, told, state in (tuple(map(Text, _STORY)), *rows):
+        event.align("left", widest_event + _GAP)
+        lines = Text.assemble(event, state)
+        if of:
+            lines.append("\n").append_text(of).append(": ").append_text(told)
+        folded.append((when, lines))
+    (when, lines), *rest = folded
+    grid = table(("", ""), rest)
+    grid.columns[0].header, grid.columns[1].header = when.append("\n"), lines
+    grid.columns[1].no_wrap, grid.columns[1].overflow = False, "fold"
+    return grid
 
 
 def _changes(changed: Mapping[str, Any]) -> str:
@@ -71,9 +109,20 @@ def _changes(changed: Mapping[str, Any]) -> str:
 
 
 async def ghosts(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
-    """Reconcile, then list what is doubted, and what the reconcile mended."""
-    mended = [] if arguments.no_reconcile else await _reconcile(client, None)
+    """Reconcile, then list what is doubted by kind and id, and what the reconcile mended.
+
+    Raises:
+        Problem: among others, a PBX could not be asked; the detail names what lists without asking.
+    """
+    try:
+        mended = [] if arguments.no_reconcile else await _reconcile(client, None)
+    except Problem as problem:
+        if not problem.code.startswith("pbx."):
+            raise
+        cure = "`ctid ghosts --no-reconcile` lists what is doubted without asking the PBX again"
+        raise Problem({**problem.document, "detail": f"{problem}; {cure}"}) from problem
     found = await client.get("/ghosts")
+    found["ghosts"].sort(key=lambda ghost: (ghost["kind"], ghost["id"]))
     parts: list[RenderableType] = []
     if any(one["drift"] for one in mended):
         parts += [Text("mended just now:"), _drift(mended), Text("")]
@@ -107,7 +156,7 @@ async def reconcile(client: Client, output: Output, arguments: argparse.Namespac
 
 async def _reconcile(client: Client, pbx: str | None) -> list[dict[str, Any]]:
     pbxs = [pbx] if pbx else [link["id"] for link in (await client.get("/status"))["pbxs"]]
-    return [await client.act("POST", f"/pbxs/{ident}/reconcile", {}) for ident in pbxs]
+    return [await client.act("POST", f"/pbxs/{segment(ident)}/reconcile", {}) for ident in pbxs]
 
 
 def _drift(mended: list[dict[str, Any]]) -> RenderableType:

@@ -11,6 +11,9 @@ CtidError
 from collections.abc import Mapping
 from typing import ClassVar
 
+_COMMANDS = frozenset({"agents", "queues", "calls", "supervisions", "status"})
+"""The lists that the command line has as well."""
+
 
 class CtidError(Exception):
     """The root: `code` is stable, `detail` is for a person and names the cure, `status` is HTTP's."""
@@ -57,7 +60,10 @@ class NotFound(CtidError):
 
     def __init__(self, kind: str, ident: str) -> None:
         listed = "status" if kind == "pbx" else f"{kind}s"
-        super().__init__(f"no {kind} has the id {ident!r}; GET /api/v1/{listed} lists those there are")
+        by_command = f"`ctid {listed}` or " if listed in _COMMANDS else ""
+        super().__init__(
+            f"no {kind} has the id {ident!r}; {by_command}GET /api/v1/{listed} lists those there are"
+        )
         self.code = f"{kind}.unknown"
 
 

@@ -1,6 +1,7 @@
 """An AMI server that speaks Asterisk's text as it is scripted to."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -84,7 +85,11 @@ class AmiServer:
     def variable_set(fields: Fields) -> str:
         """A global variable comes back as an event: that is the fence."""
         event = block(
-            "Event: VarSet", "Channel: none", f"Variable: {fields['variable']}", f"Value: {fields['value']}"
+            "Event: VarSet",
+            f"Timestamp: {time.time():.6f}",
+            "Channel: none",
+            f"Variable: {fields['variable']}",
+            f"Value: {fields['value']}",
         )
         return answer()(fields) + (event if "channel" not in fields else "")
 

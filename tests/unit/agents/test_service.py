@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from ctid.agents import service
 from ctid.model.capabilities import Capability
@@ -216,6 +217,33 @@ async def test_refused_everywhere(desk: AgentDesk) -> None:
     desk.pbx.refuses = {"support": PbxRefused("static"), "sales": PbxRefused("other")}
     with pytest.raises(PbxRefused, match="static"):
         await desk.service.logout(ANNA, ALICE, None)
+
+
+async def test_the_log_tells_what_came_of_a_command(desk: AgentDesk) -> None:
+    """Commanded is what was done; what was refused is told as refused, with its code."""
+    desk.pbx.refuses["sales"] = PbxRefused("static")
+    with capture_logs() as logs, pytest.raises(PbxRefused):
+        await desk.service.pause(ANNA, ALICE, ["sales"], "lunch")
+    refused = {"operation": "pause", "agent": "1001", "by": "anna", "code": "pbx.refused", "reason": "static"}
+    assert logs == [
+        {"event": "agent command refused", "log_level": "warning", "queues": ["sales"], **refused}
+    ]
+    with capture_logs() as logs, pytest.raises(AgentPartlyDone):
+        await desk.service.pause(ANNA, ALICE, None, "lunch")
+    assert [(entry["event"], entry["queues"]) for entry in logs] == [
+        ("agent command refused", {"support": "done", "sales": "pbx.refused"})
+    ]
+    desk.pbx.refuses.clear()
+    with capture_logs() as logs:
+        await desk.service.pause(ANNA, ALICE, None, "training")
+        await desk.service.pause(ANNA, ALICE, None, "training")
+    assert [(entry["event"], entry["queues"]) for entry in logs] == [
+        ("agent commanded", ["support", "sales"])
+    ]
+    desk.hub.attach(LAB, None)
+    with capture_logs() as logs, pytest.raises(PbxUnavailable):
+        await desk.service.resume(ANNA, ALICE, None)
+    assert [(entry["event"], entry["code"]) for entry in logs] == [("agent command refused", "pbx.link_down")]
 
 
 async def test_a_pbx_that_does_not_answer_is_not_asked_on(desk: AgentDesk) -> None:

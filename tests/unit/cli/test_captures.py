@@ -230,6 +230,28 @@ def test_seconds_are_seconds(run: Run, capsys: pytest.CaptureFixture[str], secon
     assert "say seconds" in capsys.readouterr().err
 
 
+def test_the_file_may_stand_by_itself(run: Run, config: Path, tmp_path: Path) -> None:
+    """Before the options or after them, as with `-o`."""
+    options = ("--config", str(config), "--seconds", "0.2")
+    for name, command in (
+        ("a", (str(tmp_path / "a"), *options)),
+        ("b", (*options, "--raw", str(tmp_path / "b"))),
+    ):
+        assert run("capture", *command)[0] == 0
+        assert Capture(tmp_path / name).header.pbx == "main"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"), [((), "FILE -o/--output is required"), (("x", "-o", "y"), "not allowed with")]
+)
+def test_one_file(run: Run, capsys: pytest.CaptureFixture[str], files: tuple[str, ...], told: str) -> None:
+    """There is always one, and never two."""
+    with pytest.raises(SystemExit) as ended:
+        run("capture", *files)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
 # replay ---------------------------------------------------------------------------------------------
 
 

@@ -258,6 +258,20 @@ def test_check_config(run: Run, run_json: RunJson, tmp_path: Path) -> None:
     assert run("run", "--config", str(tmp_path / "gone"))[0] == Exit.CONFIG
 
 
+def test_check_config_takes_the_file_by_itself(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `--config` or without it, and not both."""
+    file = tmp_path / "ctid.toml"
+    file.write_text("sit = 1\n")
+    assert run("check-config", str(file)) == run("check-config", "--config", str(file))
+    assert f"{file}:1: sit" in run("check-config", str(file))[2]
+    with pytest.raises(SystemExit) as ended:
+        run("check-config", str(file), "--config", str(file))
+    assert ended.value.code == Exit.USAGE
+    assert "not allowed with" in capsys.readouterr().err
+
+
 def test_version(run: Run, run_json: RunJson) -> None:
     """`version` tells the version, and needs no ctid that runs."""
     assert run("version")[:2] == (0, f"ctid {__version__}\n")

@@ -517,13 +517,11 @@ class TestEnd:
         await made.connection.close()
 
 
-@pytest.mark.parametrize(("timed", "warned"), [("Timestamp: 1795400000.5\r\n", 0), ("", 1)])
+@pytest.mark.parametrize(("timed", "warned"), [("Timestamp", 0), ("Other", 1)])
 async def test_events_without_a_time_are_warned_of_once(ami: AmiServer, timed: str, warned: int) -> None:
     """With the setting that mends it."""
     fence = ami.says["Setvar"]
-    ami.says["Setvar"] = lambda fields: fence(fields).replace(
-        "Event: VarSet\r\n", f"Event: VarSet\r\n{timed}"
-    )
+    ami.says["Setvar"] = lambda fields: fence(fields).replace("Timestamp", timed)
     with capture_logs() as logs:
         async with connected(ami) as it:
             await it.has(Snapshot)

@@ -45,6 +45,7 @@ def test_what_is_not_found_is_named_with_where_to_look(kind: str) -> None:
     assert (error.code, error.status, error.field) == (f"{kind}.unknown", 404, None)
     assert "'x1'" in error.detail
     assert f"GET /api/v1/{kind}s" in error.detail
+    assert (f"`ctid {kind}s` or GET" in error.detail) == (kind != "device")
 
 
 def test_one_error_s_code_is_not_another_s() -> None:
