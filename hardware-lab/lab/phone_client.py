@@ -51,6 +51,8 @@ class Phone:
         self.number = number
         self.lines: dict[int, Line] = {line: Line() for line in range(1, lines + 1)}
         self.registered = False
+        self.dropped = False
+        """It vanished without a word: the registrar believes it to be there."""
         self.registration_code = 0
         self.digits = ""
         self.transfers: list[int] = []
@@ -257,6 +259,8 @@ class Phone:
 
         Kills the phone's process, and with it the other phones in it (see `Phones.open`: `alone`).
         """
+        for phone in self._process.phones.values():
+            phone.dropped = True
         await self._process.kill()
 
     async def heard(self, since: float) -> Heard:

@@ -65,7 +65,15 @@ class Phones:
         return self._phones[number]
 
     async def close(self) -> None:
-        """Hang up, unregister, end the processes. Raises `PhoneError` for one that crashed meanwhile."""
+        """Hang up, unregister, end the processes. Raises `PhoneError` for one that crashed meanwhile.
+
+        Those that were dropped come back for it, or the PBX would go on calling them where they are not.
+        """
+        dropped = [number for number, phone in self._phones.items() if phone.dropped]
+        for number in dropped:
+            del self._phones[number]
+        if dropped:
+            await self.open(*dropped)
         codes = await asyncio.gather(*(process.close() for process in self._processes))
         await self._tasks.close()
         self._processes.clear()

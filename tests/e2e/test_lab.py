@@ -149,6 +149,7 @@ async def test_dropped_phone_and_two_calls_in_a_process(rig: Rig) -> None:
         rig.asterisk_cli("channel request hangup all")
         await customer.wait_state("idle")
     assert rig.wait(lambda: not rig.channels(), 40.0)
+    assert "1005/" not in rig.asterisk_cli("pjsip show contacts"), "nobody calls it where it is not"
 
 
 def test_crash_and_return_of_asterisk() -> None:
