@@ -51,8 +51,6 @@ class Phone:
         self.number = number
         self.lines: dict[int, Line] = {line: Line() for line in range(1, lines + 1)}
         self.registered = False
-        self.dropped = False
-        """It vanished without a word: the registrar believes it to be there."""
         self.registration_code = 0
         self.digits = ""
         self.transfers: list[int] = []
@@ -254,13 +252,16 @@ class Phone:
         await self.ask(wire.Register, on=False)
         await self.until(lambda: not self.registered, "unregistered")
 
+    @property
+    def is_gone(self) -> bool:
+        """Its process has ended without a word: the registrar believes it to be there."""
+        return self._gone is not None
+
     async def drop(self) -> None:
         """Vanish as when the cable is pulled: no BYE, no unregistration.
 
         Kills the phone's process, and with it the other phones in it (see `Phones.open`: `alone`).
         """
-        for phone in self._process.phones.values():
-            phone.dropped = True
         await self._process.kill()
 
     async def heard(self, since: float) -> Heard:

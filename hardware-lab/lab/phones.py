@@ -67,13 +67,13 @@ class Phones:
     async def close(self) -> None:
         """Hang up, unregister, end the processes. Raises `PhoneError` for one that crashed meanwhile.
 
-        Those that were dropped come back for it, or the PBX would go on calling them where they are not.
+        Those that are gone come back for it, or the PBX would go on calling them where they are not.
         """
-        dropped = [number for number, phone in self._phones.items() if phone.dropped]
-        for number in dropped:
+        gone = [number for number, phone in self._phones.items() if phone.is_gone]
+        for number in gone:
             del self._phones[number]
-        if dropped:
-            await self.open(*dropped)
+        if gone:
+            await self.open(*gone)
         codes = await asyncio.gather(*(process.close() for process in self._processes))
         await self._tasks.close()
         self._processes.clear()
