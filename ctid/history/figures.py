@@ -130,7 +130,7 @@ def figures(ledger: Ledger, selection: Selection) -> Figures:
             values,
         ).fetchall()
         agents = connection.execute(
-            f"SELECT pbx, agent, kind, '', {_SUMS} FROM moments WHERE {where} AND agent <> ''"  # noqa: S608
+            f"SELECT pbx, agent, kind, '', {_SUMS} FROM moments WHERE {where} AND agent <> ''"  # noqa: S608 - as above
             " GROUP BY pbx, agent, kind",
             values,
         ).fetchall()
@@ -234,7 +234,7 @@ def moments(
 
     def read(connection: sqlite3.Connection) -> list[Any]:
         return connection.execute(
-            f"SELECT {COLUMNS} FROM moments WHERE {where} ORDER BY at, id LIMIT ?",  # noqa: S608
+            f"SELECT {COLUMNS} FROM moments WHERE {where} ORDER BY at, id LIMIT ?",  # noqa: S608 - columns, marks
             (*values, limit + 1),
         ).fetchall()
 

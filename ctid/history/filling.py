@@ -161,7 +161,7 @@ class Filling:
         until = Instant(0)
         while told.since is not None and told.until is not None:
             await self._flush()
-            plan = await self._compare(pbx, told)
+            plan = await self._compare(pbx, told, (float(told.since), float(told.until)))
             found.moments += len(plan.insert) - len(plan.drop)
             found.doubtful += len(plan.doubtful)
             found.unread += told.unread
@@ -176,10 +176,8 @@ class Filling:
             told = await self._hub.connection(pbx).recall(until, _names(before))
         return until
 
-    async def _compare(self, pbx: PbxId, told: Recollection) -> Plan:
-        assert told.since is not None, "asked for a reading"  # noqa: S101 - a mistake of ours
-        assert told.until is not None, "asked for a reading"  # noqa: S101
-        entries, covered = entries_of(told), (float(told.since), float(told.until))
+    async def _compare(self, pbx: PbxId, told: Recollection, covered: tuple[float, float]) -> Plan:
+        entries = entries_of(told)
         plan = await self._in_thread(lambda: self._ledger.fill(pbx, entries, covered, told.strange))
         for row in plan.doubtful:
             kind, queue, leg, agent = row.entry.key

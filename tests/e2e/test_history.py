@@ -228,7 +228,7 @@ async def test_killed_twice_and_log_rotated(mortal: Floor) -> None:
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["seen", "not seen"])
-async def test_calls_of_every_kind(mortal: Floor, seen: bool) -> None:  # noqa: FBT001
+async def test_calls_of_every_kind(mortal: Floor, *, seen: bool) -> None:
     """Overflow, exit by key, transfers: by events or from the log, the ledger tells what queue_log does."""
     caller, agent, local = await mortal.phones.open("3001", "1006", "1007")
     await until(lambda: mortal.agent_is("1007", "ready"), what="1007 is ready")

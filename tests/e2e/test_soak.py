@@ -50,7 +50,7 @@ async def soaked(soaked_rig: Rig) -> AsyncIterator[Floor]:
 
 def say(line: str) -> None:
     """Tell of the progress; seen at once where pytest captures nothing (`make soak`)."""
-    print(line, flush=True)  # noqa: T201
+    print(line, flush=True)  # noqa: T201 - progress, for who waits for a long run
 
 
 async def test_figures_equal_the_books(soaked: Floor, cutter: Cutter) -> None:

@@ -87,7 +87,7 @@ def fill(ledger: Ledger, moments: Iterable[Happened], since: float, until: float
 
 def all_of(ledger: Ledger) -> list[tuple[Entry, int]]:
     """Every row with its ordinal."""
-    found = ledger.read(lambda c: c.execute(f"SELECT {COLUMNS}, ordinal FROM moments ORDER BY at").fetchall())  # noqa: S608
+    found = ledger.read(lambda c: c.execute(f"SELECT {COLUMNS}, ordinal FROM moments ORDER BY at").fetchall())  # noqa: S608 - a constant
     return [(entry_of_row(row[:-1]).entry, row[-1]) for row in found]
 
 
