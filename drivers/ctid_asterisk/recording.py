@@ -301,7 +301,7 @@ class Recording:
     async def _drain(self, connection: Tapped) -> None:
         try:
             async for _ in connection.facts():
-                pass
+                pass  # the tap has kept what they were made of; they are read for the link's own end
         except LinkError as error:
             self._end(f"the link was lost: {error}")
 
