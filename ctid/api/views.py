@@ -8,7 +8,8 @@ from ctid.model.ids import SupervisionId
 from ctid.model.users import UserRole
 from ctid.state.changes import Occurrence
 
-ALL_ROLES = frozenset(UserRole)
+ALL_ROLES = frozenset({UserRole.VIEWER, UserRole.INTEGRATOR, UserRole.SUPERVISOR, UserRole.ADMIN})
+"""Those who see the floor."""
 SUPERVISING_ROLES = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
 """Those who see whole numbers, and who listens to whom."""
 

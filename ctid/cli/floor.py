@@ -165,5 +165,5 @@ def supervision_row(session: Supervision, now: float) -> list[RenderableType]:
         words.peer(session.phone),
         words.peer(session.agent or ""),
         str(session.purpose),
-        words.peer(session.call),
+        words.peer(session.call or ""),
     ]

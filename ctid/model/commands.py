@@ -6,41 +6,83 @@ from msgspec import Struct
 
 from ctid.model.entities import Supervision
 from ctid.model.ids import AgentId, LegId, QueueId, SupervisionId
-from ctid.model.words import Mode, SupervisionEnd
+from ctid.model.words import Hear, Mode, SupervisionEnd
 
 
 class StartSupervision(Struct, frozen=True, kw_only=True):
     """Ring the supervisor's phone and put her into the call.
 
     `supervision` is the session as it is to be published, its state `ringing`; `address` is the
-    phone's on the PBX; `target` is the agent's leg; `ring_s` bounds the ringing, in seconds. `keys` are
-    those of her phone that switch the mode; any other does nothing, and by default all do nothing.
+    phone's on the PBX; `target` is the agent's leg, none when she is to wait for one; `ring_s` bounds the
+    ringing, in seconds. `keys` are those of her phone that switch the mode; any other does nothing, and by
+    default all do nothing.
     """
 
     supervision: Supervision
     address: str
-    target: LegId
+    target: LegId | None
     ring_s: float
     keys: Mapping[str, Mode] = {}
 
 
 class SwitchSupervision(Struct, frozen=True, kw_only=True):
-    """Change who hears the supervisor, without a new ring."""
+    """Change who hears the supervisor and whom she hears, without a new ring."""
 
     supervision: SupervisionId
     mode: Mode
+    hear: Hear = Hear.BOTH
+    muted: bool = False
+
+
+class FollowSupervision(Struct, frozen=True, kw_only=True):
+    """Put the supervisor into another call or at another agent's side, without a new ring.
+
+    `supervision` tells what changes with it: agent, call, mode, number of calls. `target` is the leg of
+    the agent.
+    """
+
+    supervision: Supervision
+    target: LegId
+
+
+class KeepSupervision(Struct, frozen=True, kw_only=True):
+    """Keep, with the session on the PBX, what is the core's to say: who leads, limits, notice, calls.
+
+    State, mode, hear and muted stay what they are, whatever `supervision` says of them.
+    """
+
+    supervision: Supervision
 
 
 class TakeOver(Struct, frozen=True, kw_only=True):
     """Leave the customer with the supervisor and release the agent.
 
-    `customer` is the leg to keep, `agent` the leg to release. If a step fails, the customer stays
-    with the agent, or is rung back to her.
+    `customer` is the leg to keep, `agent` the leg to release. They talk with each other, audio both ways,
+    before the agent goes; if a step fails, the customer stays with the agent.
     """
 
     supervision: SupervisionId
     customer: LegId
     agent: LegId
+
+
+class HandBack(Struct, frozen=True, kw_only=True):
+    """Return a customer who was taken over to the agent, and end the session.
+
+    Rings the agent at `address` (none: where the driver knows her), for `ring_s` seconds at most; the
+    supervisor stays with the customer until the agent has answered, and goes on with him if she does not.
+    """
+
+    supervision: SupervisionId
+    agent: AgentId
+    address: str | None = None
+    ring_s: float
+
+
+class GiveNotice(Struct, frozen=True, kw_only=True):
+    """Sound a short tone in the ear of the party at `target`, which nobody else hears."""
+
+    target: LegId
 
 
 class EndSupervision(Struct, frozen=True, kw_only=True):
@@ -89,5 +131,14 @@ class ResumeAgent(Struct, frozen=True, kw_only=True):
 
 
 AgentCommand = LogInAgent | LogOutAgent | PauseAgent | ResumeAgent
-SupervisionCommand = StartSupervision | SwitchSupervision | TakeOver | EndSupervision
+SupervisionCommand = (
+    StartSupervision
+    | SwitchSupervision
+    | FollowSupervision
+    | KeepSupervision
+    | TakeOver
+    | HandBack
+    | GiveNotice
+    | EndSupervision
+)
 Command = AgentCommand | SupervisionCommand

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
+from ctid.model.ids import AgentId, CallId, DeviceId, HelpId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.quality import Quality
 from ctid.model.words import (
@@ -18,8 +18,12 @@ from ctid.model.words import (
     CallState,
     DeviceState,
     Direction,
+    Hear,
     LinkState,
     Mode,
+    NoticeKind,
+    NoticeState,
+    Origin,
     PartyState,
     Purpose,
     Registration,
@@ -204,8 +208,24 @@ class Supervision(Struct, frozen=True, kw_only=True, gc=False):
     phone: str
     """The name, in the configuration, of the phone she uses."""
     agent: AgentId | None
-    call: CallId
+    call: CallId | None
+    """The call it is in; none while it is armed, or waits."""
     scope: Scope = Scope.CALL
+    hear: Hear = Hear.BOTH
+    muted: bool = False
+    """Whether the PBX drops what she says, whatever the mode: push-to-talk."""
+    lead: bool = True
+    """Of several sessions in one call, only the leading one may be heard, or take over."""
+    calls: int = 0
+    """How many calls it has been in."""
+    calls_limit: int | None = None
+    until: Instant | None = None
+    """When it ends at the latest."""
+    origin: Origin = Origin.SUPERVISOR
+    help: HelpId | None = None
+    """The raised hand that it answers."""
+    notice: NoticeKind = NoticeKind.NONE
+    notice_state: NoticeState = NoticeState.NOT_DUE
     purpose: Purpose
     note: str = ""
     confirmed_at: Instant | None = None

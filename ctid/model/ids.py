@@ -14,6 +14,8 @@ LegId = NewType("LegId", str)
 CallId = NewType("CallId", str)
 """`<pbx>.<first unique id>`: ctid's own, stable over a restart of ctid."""
 SupervisionId = NewType("SupervisionId", str)
+HelpId = NewType("HelpId", str)
+"""A raised hand."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@:=~-]")
 _LONGEST = 128

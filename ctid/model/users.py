@@ -1,8 +1,10 @@
-"""Who asks. Rights are given by role; a role's rights over an operation are in the operations table."""
+"""Who asks, and what there are rights to; which role may call an operation is in the operations table."""
 
 from enum import StrEnum
 
 from msgspec import Struct
+
+from ctid.model.ids import AgentId
 
 
 class UserRole(StrEnum):
@@ -15,11 +17,38 @@ class UserRole(StrEnum):
     SUPERVISOR = "supervisor"
     """Sees the floor and supervises calls by the phones she is allowed."""
     ADMIN = "admin"
+    AGENT = "agent"
+    """Sees what concerns herself: her state, the sessions about her, her coaching sheets."""
+    PRINCIPAL = "principal"
+    """Whoever ordered a campaign: sees figures, and nobody by name."""
+
+
+class Right(StrEnum):
+    """What is granted to a role or a user over a team; without a grant it is denied."""
+
+    LISTEN = "listen"
+    WHISPER = "whisper"
+    BARGE = "barge"
+    TAKEOVER = "takeover"
+    COMMAND = "command"
+    """Command agents, and act on calls."""
+    NUMBERS = "numbers"
+    """See callers' numbers in full."""
+    SUPERVISORS = "supervisors"
+    """Monitor somebody who is a supervisor."""
+    AUDIT = "audit"
+    """Read who monitored whom."""
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """An authenticated person or tool. `phones` are names of `[[phone]]` in the configuration."""
+    """An authenticated person or tool.
+
+    `phones` are names of `[[phone]]` in the configuration, `teams` the ids of her own teams; `agent` is who
+    the user is among the agents, if she is one.
+    """
 
     name: str
     role: UserRole
     phones: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+    agent: AgentId | None = None

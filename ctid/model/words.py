@@ -144,13 +144,57 @@ class Mode(StrEnum):
     """The customer: the agent has been released."""
 
 
-class SupervisionState(StrEnum):
-    """Where a supervision session stands."""
+class Hear(StrEnum):
+    """Whom the supervisor hears."""
 
+    BOTH = "both"
+    AGENT = "agent"
+    CUSTOMER = "customer"
+
+
+class SupervisionState(StrEnum):
+    """Where a supervision session stands; which follows which is in `ctid.model.lifecycle`."""
+
+    REQUESTED = "requested"
+    """Armed: her phone rings when the agent's next call begins."""
     RINGING = "ringing"
     """The supervisor's phone rings."""
     ACTIVE = "active"
+    """She is in a call."""
+    SWITCHING = "switching"
+    """Who hears whom is being changed."""
+    WAITING = "waiting"
+    """Her phone is up and in no call; a quiet tone tells her that the line is there."""
     ENDED = "ended"
+
+
+class Origin(StrEnum):
+    """At whose wish a session began."""
+
+    SUPERVISOR = "supervisor"
+    AGENT_REQUEST = "agent_request"
+    """The agent raised a hand."""
+
+
+class NoticeKind(StrEnum):
+    """How an agent is told that she is listened to."""
+
+    NONE = "none"
+    TONE = "tone"
+    """In her ear, and not in the customer's."""
+    MESSAGE = "message"
+    """A text on her phone."""
+    MQTT = "mqtt"
+    """On the bus alone, for a lamp or a screen."""
+
+
+class NoticeState(StrEnum):
+    """Whether an agent has been told that she is listened to."""
+
+    NOT_DUE = "not_due"
+    DUE = "due"
+    GIVEN = "given"
+    FAILED = "failed"
 
 
 class SupervisionEnd(StrEnum):
@@ -164,14 +208,24 @@ class SupervisionEnd(StrEnum):
     """It never began; the request that asked for it was told why."""
     LOST = "lost"
     """The PBX no longer knows it."""
+    CALLS_DONE = "calls_done"
+    """It has followed the agent through as many calls as it was to."""
+    TIME_UP = "time_up"
+    FORBIDDEN = "forbidden"
+    """A rule holds by now: the call is private, the customer objects, the agent who has it is protected."""
+    HANDED_BACK = "handed_back"
+    """The customer is with the agent again."""
 
 
 class Scope(StrEnum):
     """What a session follows."""
 
     CALL = "call"
+    """One call, to whichever agent it goes."""
     NEXT = "next"
+    """The agent's next call, and that one alone."""
     AGENT = "agent"
+    """The agent's calls, one after the other; her phone stays up between them."""
 
 
 class Purpose(StrEnum):

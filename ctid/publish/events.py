@@ -162,8 +162,10 @@ def _queue(old: Queue | None, new: Queue) -> dict[str, Any]:
 
 def _supervision(old: Supervision | None, new: Supervision) -> Iterator[_Told]:
     state = old.state if old else None
-    if new.state is not state:
-        yield f"supervision.{_SUPERVISION_EVENTS[new.state]}", None
+    switched = state is SupervisionState.SWITCHING and new.state is SupervisionState.ACTIVE
+    if new.state is not state and not switched:
+        followed = state is SupervisionState.WAITING and new.state is SupervisionState.ACTIVE
+        yield f"supervision.{'followed' if followed else _SUPERVISION_EVENTS[new.state]}", None
     if old is not None and old.mode is not new.mode:
         yield (
             "supervision.mode_changed",
@@ -178,15 +180,11 @@ def _supervision(old: Supervision | None, new: Supervision) -> Iterator[_Told]:
                 "since": new.since,
             },
         )
-    elif new.state is state:
+    elif new.state is state or switched:
         yield "supervision.changed", None
 
 
-_SUPERVISION_EVENTS = {
-    SupervisionState.RINGING: "ringing",
-    SupervisionState.ACTIVE: "started",
-    SupervisionState.ENDED: "ended",
-}
+_SUPERVISION_EVENTS = {state: str(state) for state in SupervisionState} | {SupervisionState.ACTIVE: "started"}
 
 
 def _occurrence(occurrence: Occurrence, documents: Documents) -> Event:

@@ -42,7 +42,7 @@ class Deriving(Tables):
         self._dirty_queues: dict[QueueId, None] = {}
         self._merged: dict[str, str] = {}
         """Calls that a leg left for another one, which they merge into if it goes on when they end."""
-        self._moved: dict[SupervisionId, CallId] = {}
+        self._moved: dict[SupervisionId, dict[CallId, CallId]] = {}
         """The calls of sessions whose own was merged into another; a driver still tells the first."""
 
     def _rows(self, pbx: PbxId) -> Rows:
@@ -70,23 +70,29 @@ class Deriving(Tables):
         old = self.supervisions.get(supervision.id)
         if old is None and supervision.state is SupervisionState.ENDED:
             return  # told before: its end was its last document
-        supervision = replace(
-            supervision,
-            call=self._moved.get(supervision.id, supervision.call),
-            confirmed_at=old.confirmed_at if old else None,
-        )
+        call = supervision.call
+        moved = self._moved.get(supervision.id, {})
+        while call is not None and call in moved:
+            call = moved[call]
+        supervision = replace(supervision, call=call, confirmed_at=old.confirmed_at if old else None)
         if old is not None:
-            self._dirty_calls[old.call.removeprefix(f"{old.pbx}.")] = None
+            self._touch_call(old)
         self._put(self.supervisions, supervision.id, supervision, at)
         if supervision.state is SupervisionState.ENDED:
             self._put(self.supervisions, supervision.id, None, at)
             self._moved.pop(supervision.id, None)
-        self._dirty_calls[supervision.call.removeprefix(f"{supervision.pbx}.")] = None
+        self._touch_call(supervision)
+
+    def _touch_call(self, supervision: Supervision) -> None:
+        if supervision.call is not None:
+            self._dirty_calls[supervision.call.removeprefix(f"{supervision.pbx}.")] = None
 
     def _move_supervisions(self, call: CallId, into: CallId, at: Instant) -> None:
         for supervision in list(self.supervisions.values()):
             if supervision.call == call:
-                self._moved[supervision.id] = into
+                moved = self._moved.setdefault(supervision.id, {})
+                moved[call] = into
+                moved.pop(into, None)  # a call that others come back to has not moved
                 self._supervision_changed(supervision, at)
 
     def _commit(self, pbx: PbxId, at: Instant) -> list[Update]:
@@ -218,8 +224,11 @@ class Deriving(Tables):
         )
 
     def _believe(self, entity: Agent | Device | Call) -> None:
-        """An entity has moved on: what made it suspect is over. The entity is not published yet."""
-        if entity.suspect:
+        """An entity has moved on: what made it suspect is over. The entity is not published yet.
+
+        One that a snapshot moves has just been judged by that snapshot, which stands.
+        """
+        if entity.suspect and not isinstance(self._cause, Snapshot):
             del self._suspects[entity.kind, entity.id]
             force_setattr(entity, "suspect", "")
 

@@ -79,7 +79,7 @@ def _supervisions(store: Store) -> Iterator[str]:
     for supervision in store.supervisions.values():
         if supervision.state is SupervisionState.ENDED:
             yield f"supervision {supervision.id} is ended and still there"
-        call = store.calls.get(supervision.call)
+        call = store.calls.get(supervision.call) if supervision.call is not None else None
         if call is not None and supervision.id not in call.supervisions:
             yield f"supervision {supervision.id} is not named by its call {call.id}"
 

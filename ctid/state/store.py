@@ -334,7 +334,9 @@ class Store(Deriving):
             return
         seen = {supervision.id for supervision in fact.supervisions}
         for supervision in list(self.supervisions.values()):
-            if supervision.pbx == fact.pbx and supervision.id not in seen:
+            # One that is armed is ctid's own affair: the PBX does not know of it yet.
+            armed = supervision.state is SupervisionState.REQUESTED
+            if supervision.pbx == fact.pbx and supervision.id not in seen and not armed:
                 lost = replace(
                     supervision,
                     state=SupervisionState.ENDED,

@@ -271,7 +271,7 @@ class SupervisionService:
         return session
 
     def _call(self, session: Supervision) -> Call:
-        call = self._hub.store.calls.get(session.call)
+        call = self._hub.store.calls.get(session.call) if session.call is not None else None
         if call is None:
             raise SupervisionRefused("call_ended", "the call has ended")
         return call

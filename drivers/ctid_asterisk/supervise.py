@@ -152,6 +152,8 @@ class Stage:
     async def start(self, command: StartSupervision) -> None:
         """Conduct a session's beginning; see the command."""
         names = Names(self._ari.app, command.supervision.id)
+        if command.target is None:
+            raise SupervisionRefused("no_live_call", "the agent is in no call")
         record = Record(supervision=command.supervision, target=command.target, keys=command.keys)
         session = Session(record, names, names.phone(self._clock.now()))
         self._sessions[command.supervision.id] = session

@@ -9,6 +9,10 @@ import structlog
 
 from ctid.model.commands import (
     EndSupervision,
+    FollowSupervision,
+    GiveNotice,
+    HandBack,
+    KeepSupervision,
     StartSupervision,
     SupervisionCommand,
     SwitchSupervision,
@@ -158,6 +162,8 @@ class Supervising:
                 await stage.take_over(command, near, back, customer.queue or "")
             case EndSupervision():
                 await stage.end(command)
+            case FollowSupervision() | KeepSupervision() | HandBack() | GiveNotice():
+                raise SupervisionRefused("mode_not_possible", "this PBX's driver cannot do that")
             case _:
                 assert_never(command)
 

@@ -239,7 +239,7 @@ class Floor:
 
     # Supervision ----------------------------------------------------------------------------------
 
-    def supervisor(self, session: str, call: str = "", **changed: Any) -> list[Update]:
+    def supervisor(self, session: str, key: str = "", /, **changed: Any) -> list[Update]:
         """Tell a session that is other than it was, or new: then its call's key is needed."""
         old = self.sessions.get(session)
         if old is None:
@@ -253,7 +253,7 @@ class Floor:
                 supervisor="sofia",
                 phone="desk",
                 agent=AgentId("1001"),
-                call=self.call_id(call),
+                call=self.call_id(key),
                 purpose=Purpose.QUALITY,
             )
         self.sessions[session] = replace(old, **changed)

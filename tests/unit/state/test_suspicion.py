@@ -1,6 +1,7 @@
 """What two snapshots in a row do not bear out is suspect, with the reason."""
 
 import pytest
+from msgspec.structs import replace
 
 from ctid.model.ids import DeviceId, LegId
 from ctid.model.words import DeviceState, SnapshotReason
@@ -41,6 +42,16 @@ def test_an_agent_whom_her_queue_has_in_a_call_that_is_not(
     assert staffed.agent("1001").suspect == ""
     _look(staffed)
     assert staffed.agent("1001").suspect == reason
+
+
+def test_a_snapshot_that_moves_her_and_bears_the_doubt_out(staffed: Floor) -> None:
+    """She is suspect at once, though her state is another now."""
+    staffed.put_member("1001", "support", in_call=True)
+    _look(staffed)
+    staffed.members["1001", "support"] = replace(staffed.members["1001", "support"], paused=True)
+    _look(staffed)
+    assert (staffed.agent("1001").state, bool(staffed.agent("1001").suspect)) == ("not_ready", True)
+    assert staffed.snapshot() == []
 
 
 def test_what_a_snapshot_bears_out_again_is_trusted_again(staffed: Floor) -> None:
