@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from ctid.agents.reasons import fault_of
 from ctid.config_schema import Config
+from ctid.model.addresses import fault_of_phone
 from ctid.model.ids import safe_id
 from ctid.toml_reader import Mistake, nearest
 
@@ -99,9 +100,9 @@ def _addresses(config: Config) -> Iterator[Mistake]:
     if not config.pbx:
         yield Mistake(path=("pbx",), problem="there is no PBX", cure="add a [[pbx]] table")
     for index, phone in enumerate(config.phones):
-        if not phone.address or not phone.address.isprintable():
-            path = ("phone", index, "address")
-            yield Mistake(path=path, problem="must be what the PBX dials", cure='such as "PJSIP/2001"')
+        if fault := fault_of_phone(phone.address):
+            problem, cure = f"{phone.address!r} {fault}", 'name one phone of the PBX, such as "PJSIP/2001"'
+            yield Mistake(path=("phone", index, "address"), problem=problem, cure=cure)
     if not config.state_directory.is_absolute():
         problem = f"{str(config.state_directory)!r} is not absolute"
         yield Mistake(path=("state_directory",), problem=problem, cure="begin it with /")

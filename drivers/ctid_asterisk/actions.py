@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ctid.model.addresses import fault_of_phone
 from ctid_asterisk.wire import ArgumentError, InjectionError, encode
 
 DEFAULT_DEADLINE_S = 5.0
@@ -91,6 +92,15 @@ def _channel(value: str) -> str:
     if _UNIQUE_ID.fullmatch(value) or _OWN_ID.fullmatch(value):
         return value
     return _match(_CHANNEL_NAME, "channel: give its full name or unique id", value)
+
+
+def phone(address: str) -> str:
+    """The address of one phone, as it is; for whatever rings one. Raises ArgumentError, InjectionError."""
+    if any(breaker in address for breaker in "\r\n\0"):
+        raise InjectionError("a line break or NUL in a phone's address")
+    if fault := fault_of_phone(address):
+        raise ArgumentError(f"the phone's address {address[:80]!r} {fault}")
+    return address
 
 
 # Login and upkeep ------------------------------------------------------------------------------------------

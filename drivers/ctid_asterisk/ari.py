@@ -9,6 +9,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from ctid_asterisk import actions
+
 REQUEST_S = 5.0
 """A request to a PBX on the same site answers in milliseconds; one that does not is lost."""
 HEARTBEAT_S = 10.0
@@ -128,9 +130,13 @@ class Ari:
     async def ring(
         self, channel: str, endpoint: str, ring_s: float, caller_id: str, variables: Mapping[str, str]
     ) -> None:
-        """Ring an endpoint; when it answers, it enters the application."""
+        """Ring an endpoint; when it answers, it enters the application.
+
+        Raises:
+            ArgumentError, InjectionError: it is not one phone; nothing was asked of the PBX.
+        """
         params = {
-            "endpoint": endpoint,
+            "endpoint": actions.phone(endpoint),
             "app": self.app,
             "callerId": caller_id,
             "timeout": str(max(1, round(ring_s))),

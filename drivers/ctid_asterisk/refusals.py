@@ -4,6 +4,7 @@ from ctid.model.commands import StartSupervision
 from ctid.model.errors import PbxRefused, PbxTimeout, PbxUnavailable, SupervisionRefused
 from ctid.model.words import SupervisionEnd
 from ctid_asterisk.ari import AriError, AriLost
+from ctid_asterisk.wire import EncodeError
 
 _NO_ANSWER: dict[int, tuple[str, str]] = {
     17: ("phone_busy", "is busy"),
@@ -33,6 +34,8 @@ class told_as_ctid_errors:  # noqa: N801 - reads as a statement
             raise PbxUnavailable(f"the PBX does not answer ({error}); try again when it is back") from error
         if isinstance(error, AriError):
             raise PbxRefused(f"the PBX refused a step of it: {error}") from error
+        if isinstance(error, EncodeError):
+            raise PbxRefused(f"a step of it was not asked of the PBX: {error}") from error
         if isinstance(error, TimeoutError):
             raise PbxTimeout("the PBX did not carry out a step of it in time") from error
         if isinstance(error, Ended):

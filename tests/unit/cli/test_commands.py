@@ -232,7 +232,7 @@ def test_token(run: Run, run_json: RunJson, tmp_path: Path) -> None:
     assert document["token"] not in document["toml"]
     pbx = '[[pbx]]\nid = "main"\ndriver = "x"\n'
     phones = "".join(
-        f'[[phone]]\nname = "{name}"\npbx = "main"\naddress = "a"\n' for name in ("desk", "home")
+        f'[[phone]]\nname = "{name}"\npbx = "main"\naddress = "PJSIP/1"\n' for name in ("desk", "home")
     )
     (tmp_path / "ctid.toml").write_text(pbx + phones + document["toml"])
     (token,) = load(tmp_path / "ctid.toml").tokens

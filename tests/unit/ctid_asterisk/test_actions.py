@@ -241,3 +241,20 @@ def test_an_interface_that_is_none(interface: str) -> None:
     """One device, by its technology."""
     with pytest.raises(EncodeError):
         actions.queue_add("support", interface)
+
+
+@pytest.mark.parametrize(
+    "address", ["PJSIP/2001&PJSIP/0033612345678", "Local/1@x", "SIP/t/06", "PJSIP/1,2", "PJSIP/${X}", ""]
+)
+def test_what_is_not_one_phone(address: str) -> None:
+    """Only the address of one phone may be rung."""
+    with pytest.raises(ArgumentError):
+        actions.phone(address)
+
+
+def test_a_phone_does_not_break_a_line() -> None:
+    """A line break in a phone's address is told as the injection that it is."""
+    for breaker in "\r\n\0":
+        with pytest.raises(InjectionError):
+            actions.phone(f"PJSIP/2001{breaker}Action: Originate")
+    assert actions.phone("PJSIP/2001") == "PJSIP/2001"

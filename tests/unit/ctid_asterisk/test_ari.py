@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ctid_asterisk import ari as rooms
 from ctid_asterisk.ari import Ari, AriError, AriLost
+from ctid_asterisk.wire import EncodeError
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PASSWORD = "p:w"
@@ -142,6 +143,15 @@ async def test_each_request_is_the_one_that_the_interface_documents(
     async with client(server) as ari:
         await ask(ari)
     assert server.asked == [(method, f"/ari/{path}", query, body)]
+
+
+@pytest.mark.parametrize("endpoint", ["PJSIP/2001&PJSIP/0033612345678", "Local/1@x", "PJSIP/2001\n"])
+async def test_only_one_phone_is_rung(server: Server, endpoint: str) -> None:
+    """What is not one phone's address is not sent."""
+    async with client(server) as ari:
+        with pytest.raises(EncodeError):
+            await ari.ring("c", endpoint, 20.0, "", {})
+    assert server.asked == []
 
 
 async def test_lists_and_variables_are_read(server: Server) -> None:
