@@ -1,5 +1,6 @@
 """From what a client sent to an operation's request; what is wrong is told by field, with the cure."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from msgspec import Struct, inspect
 
 from ctid.api.errors import MalformedRequest
 from ctid.model.errors import InvalidRequest
+from ctid.model.ids import is_safe_id
 
 _Request = TypeVar("_Request", bound=Struct)
 
@@ -16,6 +18,11 @@ _AT = re.compile(r" - at `\$(?P<path>[^`]*)`$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
+# What no text of a client may hold, whoever gets it: controls end a line of a PBX's protocol or of a log,
+# separators of lines and paragraphs do in some readers, and what turns the direction of writing forges them.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_IDS = frozenset({"id", "agent", "call", "device", "leg", "party", "pbx", "queue", "queues", "supervision"})
+"""The parameters that are ids, or lists of ids, wherever they stand in a request."""
 _LONGEST_NAME = 64
 """Of a client's own text in an error; more would only echo an attack."""
 
@@ -25,16 +32,27 @@ def json_object(raw: bytes | str) -> dict[str, Any]:
 
     Raises:
         MalformedRequest: it is not JSON (RFC 8259), or no object, or nested beyond reason.
+        InvalidRequest: a name stands twice in an object: whoever looked at it before may have read the other.
     """
     try:
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        json.loads(raw, object_pairs_hook=_refuse_twice)
+    except (msgspec.DecodeError, ValueError) as error:
         raise MalformedRequest(f"this is not JSON: {error}") from error
     except RecursionError as error:
         raise MalformedRequest("this is nested deeper than any request") from error
     if not isinstance(value, dict):
         raise MalformedRequest("a JSON object is expected, such as {}")
     return value
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    """Raises InvalidRequest for the first name that stands twice; msgspec would take the last."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise InvalidRequest(f"{_short(name)} is given twice; give it once", field=_short(name))
+        seen.add(name)
 
 
 def query_params(kind: type[Struct], query: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -56,12 +74,51 @@ def request_of(kind: type[_Request], params: Mapping[str, Any]) -> _Request:
     """Make the request of an operation from its parameters.
 
     Raises:
+        InvalidRequest: a field is unknown, missing or of the wrong form, holds a control character, or is to
+            be an id and could not be one; `field` is its path.
+    """
+    request = message_of(kind, params)
+    _check_texts(params)
+    return request
+
+
+def message_of(kind: type[_Request], params: Mapping[str, Any]) -> _Request:
+    """Make a message of a carrier's own, whose texts go nowhere else.
+
+    Raises:
         InvalidRequest: a field is unknown, missing or of the wrong form; `field` is its path.
     """
     try:
         return msgspec.convert(params, kind)
     except msgspec.ValidationError as error:
         raise _explained(kind, str(error)) from error
+
+
+def _check_texts(params: Mapping[str, Any]) -> None:
+    """Look at every text of a request that has the right form; raises InvalidRequest."""
+    left: list[tuple[str, str, Any]] = [("", "", params)]
+    while left:
+        path, name, value = left.pop()
+        if isinstance(value, Mapping):
+            left += [(_joined(path, _short(key)), key, inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{path}[{index}]", name, inner) for index, inner in enumerate(value)]
+        elif isinstance(value, str):
+            _check_text(path, name, value)
+
+
+def _check_text(path: str, name: str, value: str) -> None:
+    found = _CONTROL.search(value)
+    if found:
+        raise InvalidRequest(
+            f"{path} has the control character U+{ord(found[0]):04X}; write it on one line, without it",
+            field=path,
+        )
+    # An empty one is none, to operations that take none.
+    if name in _IDS and value and not is_safe_id(value):
+        raise InvalidRequest(
+            f"{path} is no id: ids are at most 128 letters, digits and _ . @ : = ~ -", field=path
+        )
 
 
 def _explained(kind: type[Struct], message: str) -> InvalidRequest:

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from ctid.api.auth import bearer_of_header, bearer_of_subprotocols, chosen_subprotocol
 from ctid.api.context import ApiContext
-from ctid.api.decoding import json_object, query_params, request_of
+from ctid.api.decoding import json_object, message_of, query_params
 from ctid.api.dispatch import Answer, Dispatcher, encoded, refusal
 from ctid.api.errors import MalformedRequest, OperationUnknown, TooManyRequests, UpgradeRequired
 from ctid.api.feed import Feed
@@ -69,7 +69,7 @@ class Sockets:
             for protocol in header.split(",")
         ]
         user = self._authenticate(request, offered)
-        query = request_of(StreamRequest, query_params(StreamRequest, request.query.items()))
+        query = message_of(StreamRequest, query_params(StreamRequest, request.query.items()))
         wanted = query.filter()
         chosen = chosen_subprotocol(offered)
         limits = self.context.limits
@@ -244,7 +244,7 @@ class Socket:
             given = document.get("id")
             if isinstance(given, int | str) and not isinstance(given, bool):
                 ident = given
-            message = request_of(OperationMessage, document)
+            message = message_of(OperationMessage, document)
             operation = OPERATIONS.get(message.operation)
             if operation is None:
                 known = ", ".join(OPERATIONS)

@@ -19,6 +19,12 @@ HelpId = NewType("HelpId", str)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@:=~-]")
 _LONGEST = 128
+_SAFE = re.compile(r"[A-Za-z0-9_.@:=~-]{1,128}")
+
+
+def is_safe_id(text: str) -> bool:
+    """Whether a text could be an id: whether `safe_id` leaves it as it is."""
+    return _SAFE.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -225,7 +225,13 @@ async def test_unknown_path_and_method(floor: Floor) -> None:
 @pytest.mark.parametrize("kind", ["agent", "queue", "device", "call", "supervision"])
 async def test_unknown_id(floor: Floor, kind: str) -> None:
     """An id that is not there is 404 with the kind's own code."""
-    assert_problem(await floor.get(f"/{kind}s/no%2Fsuch%0Aone"), 404, f"{kind}.unknown")
+    assert_problem(await floor.get(f"/{kind}s/no.such~one"), 404, f"{kind}.unknown")
+
+
+@pytest.mark.parametrize("ident", ["no%2Fsuch%0Aone", "no%2Fsuch", "1001%001", "%C3%A9", "x" * 129])
+async def test_what_is_no_id(floor: Floor, ident: str) -> None:
+    """What cannot be an id is told as such, by its field."""
+    assert_problem(await floor.get(f"/agents/{ident}"), 422, "request.invalid", "id")
 
 
 @pytest.mark.parametrize(

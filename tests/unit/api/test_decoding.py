@@ -10,6 +10,7 @@ from ctid.api.decoding import json_object, query_params, request_of
 from ctid.api.errors import MalformedRequest
 from ctid.api.operations import OPERATIONS, Operation
 from ctid.model.errors import InvalidRequest
+from helpers.texts import TEXTS, with_text
 
 
 class Colour(StrEnum):
@@ -76,6 +77,18 @@ def test_query_twice() -> None:
     assert refused.value.field == "limit"
 
 
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "b": {}, "a": 1}', '{"b": [{"a": 1, "a": 2}]}', '{"a":1,"\\u0061":2}']
+)
+def test_a_name_twice(text: str) -> None:
+    """A name that stands twice in an object is refused, however deep and however written."""
+    for raw in (text, text.encode()):
+        with pytest.raises(InvalidRequest, match="a is given twice") as refused:
+            json_object(raw)
+        assert (refused.value.field, refused.value.status) == ("a", 422)
+    assert json_object('{"a": {"a": [{"a": 1}, {"a": 1}]}}') == {"a": {"a": [{"a": 1}, {"a": 1}]}}
+
+
 def is_object_or_refused(raw: bytes | str) -> bool:
     """Whether this is decoded to an object, or refused as malformed."""
     try:
@@ -96,6 +109,50 @@ json_values = st.recursive(
     max_leaves=8,
 )
 _NAMES = sorted({name for operation in OPERATIONS.values() for name in operation.params.__struct_fields__})
+
+
+def test_texts_hold_no_controls() -> None:
+    """A control character in any text is refused by the path of its field; what people write is not."""
+    for odd in "\r\n\0\t\x1b\x7f\x85\u2028\u2029\u202e\u2066":
+        with pytest.raises(InvalidRequest, match=f"U\\+{ord(odd):04X}") as refused:
+            request_of(Request, {"inner": None, "names": ["fine", f"a{odd}b"]})
+        assert refused.value.field == "names[1]"
+    names = ["Zoé « ça va\u00a0? »", "日本", "مرحبا", "👩🏽\u200d💻", "a|b;c"]
+    assert request_of(Request, {"inner": None, "names": names}).names == names
+
+
+def test_there_are_texts() -> None:
+    """The texts of all requests are found, within other structs and lists as well."""
+    found = {(operation.name, path) for operation, path in TEXTS}
+    assert {
+        ("supervisions.create", "note"),
+        ("supervisions.create", "via.phone"),
+        ("agents.pause", "queues[0]"),
+        ("calls.get", "id"),
+    } <= found
+
+
+@pytest.mark.parametrize(("operation", "path"), TEXTS, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize("odd", ["\r", "\n", "\0", "\r\nAction: Originate"])
+def test_no_text_of_any_request_breaks_a_line(operation: Operation, path: str, odd: str) -> None:
+    """Every text of every operation refuses line breaks and NUL, by its own path."""
+    with pytest.raises(InvalidRequest) as refused:
+        request_of(operation.params, with_text(operation, path, f"a{odd}"))
+    assert refused.value.field == path
+
+
+@pytest.mark.parametrize("ident", ["a b", "a/b", "PJSIP/2001&PJSIP/1", "é", "x" * 129, "${EXTEN}", "a,b"])
+def test_ids_are_ids(ident: str) -> None:
+    """What could not be an id is refused where an id is meant, in lists too, and an empty filter is none."""
+    for operation, path, params in (
+        ("agents.get", "id", {"id": ident}),
+        ("agents.pause", "queues[1]", {"id": "1001", "queues": ["support", ident]}),
+        ("calls.list", "queue", {"queue": ident}),
+    ):
+        with pytest.raises(InvalidRequest, match="is no id") as refused:
+            request_of(OPERATIONS[operation].params, params)
+        assert refused.value.field == path
+    request_of(OPERATIONS["figures.get"].params, {"queue": ""})
 
 
 def is_decoded_or_refused(kind: type[Struct], params: dict[str, Any]) -> bool:
