@@ -20,6 +20,7 @@ PURE := $(PURE),ctid/history/aliases.py,ctid/history/align.py,ctid/history/lines
 PURE := $(PURE),$(DRIVER)/scrub.py,$(DRIVER)/scrub_fields.py,$(DRIVER)/replaying.py
 PURE := $(PURE),$(DRIVER)/told.py,$(DRIVER)/channel.py,$(DRIVER)/channel_events.py,$(DRIVER)/queue_events.py
 PURE := $(PURE),$(DRIVER)/call_events.py,$(DRIVER)/device_events.py,$(DRIVER)/departures.py,$(DRIVER)/contacts.py
+PURE := $(PURE),ctid/rates.py
 PURE := $(PURE),$(DRIVER)/quality.py,$(DRIVER)/rtcp.py,$(DRIVER)/halves.py
 PURE_FLOOR := 100
 

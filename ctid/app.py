@@ -24,7 +24,7 @@ from ctid.agents.policy import Placement
 from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
-from ctid.api.context import ApiContext
+from ctid.api.context import ApiContext, Limits
 from ctid.api.server import ApiServer
 from ctid.clock import SystemClock
 from ctid.config import Config, HttpConfig, PbxConfig
@@ -35,6 +35,7 @@ from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.ports import Clock, Driver, DriverFactory, SettingsError
 from ctid.publish.mqtt import MqttPublisher
+from ctid.rates import Rate
 from ctid.reconcile import Reconciler
 from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
@@ -267,6 +268,7 @@ class _Rooms:
                 broker_status=None if publisher is None else publisher.status,
                 required=frozenset(required),
                 listen=config.http.listen,
+                limits=_limits(config.http),
             )
         )
         stack.push_async_callback(server.close)
@@ -289,6 +291,15 @@ class _Rooms:
 
     def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))
+
+
+def _limits(http: HttpConfig) -> Limits:
+    """The API's bounds: its own, but for how often one may ask."""
+    return Limits(
+        commands=Rate(http.commands_per_s, http.commands_burst),
+        reads=Rate(http.reads_per_s, http.reads_burst),
+        failures=Rate(http.failures_per_s, http.failures_burst),
+    )
 
 
 def _probe(http: HttpConfig) -> None:

@@ -20,6 +20,8 @@ _LONGEST_RING_S = 120.0
 _LONGEST_KEPT_DAYS = 3660
 _LONGEST_RECONCILE_S = 86400.0
 _LONGEST_WORK_S = 3600.0
+_RATES_PER_S = (0.1, 10_000.0)
+_BURSTS = (1, 100_000)
 _UNIQUE = (
     ("token", "name"),
     ("token", "sha256"),
@@ -82,6 +84,12 @@ def _ranges(config: Config) -> Iterator[Mistake]:
     if not 1 <= config.history.keep_days <= _LONGEST_KEPT_DAYS:
         problem = f"{config.history.keep_days} is out of range"
         yield Mistake(path=("history", "keep_days"), problem=problem, cure=f"days, 1 to {_LONGEST_KEPT_DAYS}")
+    for what in ("commands", "reads", "failures"):
+        for key, (least, most) in ((f"{what}_per_s", _RATES_PER_S), (f"{what}_burst", _BURSTS)):
+            value = getattr(config.http, key)
+            if not least <= value <= most:
+                cure = f"{least:g} to {most:g}"
+                yield Mistake(path=("http", key), problem=f"{value:g} is out of range", cure=cure)
 
 
 def _tokens(config: Config) -> Iterator[Mistake]:

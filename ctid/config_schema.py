@@ -6,14 +6,26 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from ctid.config_secrets import Secret
+from ctid.model.instant import Instant
 from ctid.model.users import UserRole
+from ctid.rates import COMMANDS, FAILURES, READS
 
 
 class HttpConfig(Struct, frozen=True, kw_only=True):
-    """Where the API listens. It speaks no TLS: beyond the loopback it belongs behind a proxy that does."""
+    """Where the API listens. It speaks no TLS: beyond the loopback it belongs behind a proxy that does.
+
+    Of each user's commands and reads, and of requests without a good token from each peer address: so many
+    a second, and so many at once.
+    """
 
     listen: str = "127.0.0.1:8080"
     allow_remote: bool = False
+    commands_per_s: float = COMMANDS.per_s
+    commands_burst: int = COMMANDS.burst
+    reads_per_s: float = READS.per_s
+    reads_burst: int = READS.burst
+    failures_per_s: float = FAILURES.per_s
+    failures_burst: int = FAILURES.burst
 
     @property
     def host(self) -> str:
@@ -55,12 +67,16 @@ class PbxConfig(Struct, frozen=True, kw_only=True):
 
 
 class TokenConfig(Struct, frozen=True, kw_only=True):
-    """Who may call the API: the SHA-256 of a token, in hex, and the role and phones of its bearer."""
+    """Who may call the API: the SHA-256 of a token, in hex, and the role and phones of its bearer.
+
+    `expires`: from then on it is good no more; none: it does not expire.
+    """
 
     name: str
     role: UserRole
     sha256: str
     phones: tuple[str, ...] = ()
+    expires: Instant | None = None
     lab: bool = False
     """A token that is public knowledge; refused unless the API listens on the loopback alone."""
 

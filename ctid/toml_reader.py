@@ -7,6 +7,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, get_args, get_origin
@@ -14,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, Struct
 
+from ctid.model.instant import Instant
 from ctid.toml_lines import Path
 
 _Struct = TypeVar("_Struct", bound=Struct)
@@ -139,6 +141,7 @@ _EXPECTED = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
+    Instant: "a date, or a date-time with its offset, without quotes",
     FilePath: "a path in quotes",
 }
 
@@ -153,14 +156,27 @@ def _scalar(kind: Any, value: object, path: Path, mistakes: list[Mistake]) -> An
         return value
     if kind is bool and isinstance(value, bool):
         return value
+    if kind is Instant and isinstance(value, date):
+        return _instant(value, path, mistakes)
     if issubclass(kind, str) and isinstance(value, str):
         return kind(value)
     expected = _EXPECTED.get(kind, _EXPECTED[str])
     return _fail(mistakes, path, f"must be {expected}, and is {_word(value)}", _quote_cure(kind, value, path))
 
 
+def _instant(value: date, path: Path, mistakes: list[Mistake]) -> Instant:
+    """A date is its first moment in UTC."""
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    elif value.tzinfo is None:
+        _fail(mistakes, path, "names no offset from UTC", f"end it with Z: {path[-1]} = {value.isoformat()}Z")
+    return Instant(value.timestamp())
+
+
 def _quote_cure(kind: Any, value: object, path: Path) -> str:
     """A likely slip: quotes too many, or too few."""
+    if kind is Instant:
+        return f"such as {path[-1]} = 2027-01-31T00:00:00Z"
     if kind is bool and value in ("true", "false"):
         return f"leave out the quotes: {path[-1]} = {value}"
     if kind in (int, float) and isinstance(value, str) and value.replace(".", "", 1).isdigit():

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import Protocol
 
-from ctid.model.errors import AuthRequired
+from ctid.model.errors import AuthExpired, AuthRequired
+from ctid.model.instant import Instant, to_rfc3339
 from ctid.model.users import User, UserRole
 
 _PREFIX = "ctid_"
@@ -39,6 +40,11 @@ class TokenEntry(Protocol):
         """The names of the phones its bearer may be rung at."""
         ...
 
+    @property
+    def expires(self) -> Instant | None:
+        """From when on the token is good no more; none: it does not expire."""
+        ...
+
 
 def new_token() -> tuple[str, str]:
     """Make a token of 256 random bits; returns it and the SHA-256 that the configuration keeps.
@@ -59,16 +65,22 @@ class TokenTable:
     """The tokens that are known."""
 
     def __init__(self, entries: Iterable[TokenEntry]) -> None:
+        entries = tuple(entries)
+        self.expiries: dict[str, Instant] = {
+            entry.name: entry.expires for entry in entries if entry.expires is not None
+        }
+        """From when on the tokens of these users are good no more."""
         self._users = [
             (entry.sha256.lower(), User(name=entry.name, role=entry.role, phones=frozenset(entry.phones)))
             for entry in entries
         ]
 
-    def authenticate(self, token: str | None) -> User:
-        """Tell whose token this is; every entry is compared, each in constant time.
+    def authenticate(self, token: str | None, now: float) -> User:
+        """Tell whose token this is; every entry is compared, each in constant time. `now` is UTC, in seconds.
 
         Raises:
             AuthRequired: there is no token, or it is not known.
+            AuthExpired: it was good once.
         """
         if token is None:
             raise AuthRequired("send the header `Authorization: Bearer <token>`")
@@ -79,7 +91,17 @@ class TokenTable:
                 found = user
         if found is None:
             raise AuthRequired("this token is not known; `ctid token` makes one for the configuration")
+        self.check_expiry(found, now)
         return found
+
+    def check_expiry(self, user: User, now: float) -> None:
+        """Raises AuthExpired: the token of this user is good no more."""
+        expires = self.expiries.get(user.name)
+        if expires is not None and now >= expires:
+            raise AuthExpired(
+                f"the token of {user.name} expired at {to_rfc3339(expires)}; `ctid token` makes a new one "
+                "for the configuration"
+            )
 
 
 def bearer_of_header(header: str | None) -> str | None:

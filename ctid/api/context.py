@@ -17,6 +17,7 @@ from ctid.model.ids import AgentId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User
 from ctid.ports import Clock
+from ctid.rates import COMMANDS, FAILURES, READS, Rate
 from ctid.supervision.requests import ChangeRequest, StartRequest
 
 
@@ -110,6 +111,12 @@ class Limits(Struct, frozen=True, kw_only=True):
     """For answers under way when the server stops."""
     in_flight: int = 16
     """Operations that one socket may have under way."""
+    commands: Rate = COMMANDS
+    """How often one user may command."""
+    reads: Rate = READS
+    """How often one user may read."""
+    failures: Rate = FAILURES
+    """How often one peer may come without a good token before it is told to wait."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,8 @@
 """Decode, authorise, call, encode: the same for every carrier."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -9,7 +11,9 @@ from msgspec import Struct
 
 from ctid.api.context import ApiContext
 from ctid.api.decoding import request_of
+from ctid.api.errors import RateLimited
 from ctid.api.operations import BASE, Operation
+from ctid.api.replays import Answer, Replays
 from ctid.model.errors import AgentPartlyDone, CtidError, Forbidden
 from ctid.model.instant import enc_hook
 from ctid.model.users import User
@@ -35,14 +39,8 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The part of the request that is wrong, as a path such as `via.phone`."""
     queues: dict[str, str] | None = None
     """Of what was done in some queues only: `done`, `not_tried`, or the code of what went wrong there."""
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """What a carrier brings back: a JSON document; `code` is empty unless it is a problem."""
-
-    status: int
-    body: bytes
-    code: str = ""
+    retry_after_s: float | None = None
+    """After how many seconds the request may come again."""
 
 
 def encoded(document: Any) -> bytes:
@@ -52,6 +50,7 @@ def encoded(document: Any) -> bytes:
 
 def refusal(error: CtidError) -> Answer:
     """The problem document of a refusal; a field is named from the request's root, without `$.`."""
+    retry_after_s = round(error.retry_after_s, 3) if isinstance(error, RateLimited) else None
     problem = Problem(
         type=f"{BASE}/docs#problem-{error.code}",
         title=error.title,
@@ -60,23 +59,50 @@ def refusal(error: CtidError) -> Answer:
         code=error.code,
         field=error.field.removeprefix("$.") if error.field else None,
         queues=dict(error.queues) if isinstance(error, AgentPartlyDone) else None,
+        retry_after_s=retry_after_s,
     )
-    return Answer(status=error.status, body=encoded(problem), code=error.code)
+    return Answer(status=error.status, body=encoded(problem), code=error.code, retry_after_s=retry_after_s)
 
 
 class Dispatcher:
     """Carries out operations for users. Never raises: what goes wrong is in the answer."""
 
-    def __init__(self, context: ApiContext) -> None:
+    def __init__(self, context: ApiContext, replays: Replays) -> None:
         self._context = context
+        self._replays = replays
 
-    async def dispatch(self, operation: Operation, user: User, params: Mapping[str, Any]) -> Answer:
-        """Carry out one operation with its parameters as decoded from JSON."""
+    async def dispatch(
+        self, operation: Operation, user: User, params: Mapping[str, Any], key: str | None = None
+    ) -> Answer:
+        """Carry out one operation with its parameters as decoded from JSON.
+
+        A command with a `key` is carried out once, however often it comes.
+        """
+        return await self._answered(operation, user, self._dispatched(operation, user, params, key))
+
+    async def _dispatched(
+        self, operation: Operation, user: User, params: Mapping[str, Any], key: str | None
+    ) -> Answer:
+        authorise(operation, user)
+        request = request_of(operation.params, params)
+        if key is None or not operation.is_command:
+            return await self._carried_out(operation, user, request)
+        fingerprint = sha256(operation.name.encode() + b"\n" + encoded(request)).digest()
+        return await self._replays.once(
+            user.name, key, fingerprint, partial(self._kept, operation, user, request)
+        )
+
+    async def _kept(self, operation: Operation, user: User, request: Struct) -> Answer:
+        """A refusal is an answer too, for those who come again with its key."""
+        return await self._answered(operation, user, self._carried_out(operation, user, request))
+
+    async def _carried_out(self, operation: Operation, user: User, request: Struct) -> Answer:
+        result = await operation.handler(self._context, user, request)
+        return Answer(status=operation.status, body=encoded(result))
+
+    async def _answered(self, operation: Operation, user: User, step: Awaitable[Answer]) -> Answer:
         try:
-            authorise(operation, user)
-            request = request_of(operation.params, params)
-            result = await operation.handler(self._context, user, request)
-            return Answer(status=operation.status, body=encoded(result))
+            return await step
         except CtidError as error:
             return refusal(error)
         # The one place where this is right: a fault in one request must not take the state from all

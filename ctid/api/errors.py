@@ -75,6 +75,26 @@ class TooManyRequests(CtidError):
     title: ClassVar[str] = "Too many requests are under way"
 
 
+class RateLimited(CtidError):
+    """A user, or a peer, asks too often; nothing was done. `retry_after_s`: when to come back, in seconds."""
+
+    code = "request.rate_limited"
+    status = 429
+    title: ClassVar[str] = "Too many requests"
+
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(f"{detail}; come back in {max(retry_after_s, 0.01):.2f} s")
+        self.retry_after_s = retry_after_s
+
+
+class KeyReused(CtidError):
+    """An idempotency key came again, with another request."""
+
+    code = "request.key_reused"
+    status = 422
+    title: ClassVar[str] = "The idempotency key was used for another request"
+
+
 class NotReady(CtidError):
     """A required link is not up, or its first snapshot is not done."""
 

@@ -1,6 +1,7 @@
 """Operations over HTTP (RFC 9110), and what probes and browsers ask for beside them."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from ctid.api import metrics, openapi
 from ctid.api.auth import bearer_of_header, challenge
 from ctid.api.context import ApiContext
 from ctid.api.decoding import json_object, query_params
-from ctid.api.dispatch import Answer, Dispatcher, encoded, refusal
+from ctid.api.dispatch import Dispatcher, encoded, refusal
 from ctid.api.errors import (
     BodyTooLarge,
     MalformedRequest,
@@ -21,9 +22,11 @@ from ctid.api.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
+from ctid.api.gate import Gate
 from ctid.api.metrics import RequestCounts
 from ctid.api.operations import BASE, OPERATIONS, Operation
 from ctid.api.pages import pages
+from ctid.api.replays import HEADER, REPLAYED, Answer, key_of
 from ctid.api.status import missing_links
 from ctid.api.websocket import Sockets
 from ctid.model.errors import AuthRequired, CtidError, InvalidRequest
@@ -46,9 +49,15 @@ class HttpCarrier:
     """The routes of the server."""
 
     def __init__(
-        self, context: ApiContext, dispatcher: Dispatcher, sockets: Sockets, requests: RequestCounts
+        self,
+        context: ApiContext,
+        gate: Gate,
+        dispatcher: Dispatcher,
+        sockets: Sockets,
+        requests: RequestCounts,
     ) -> None:
         self._context = context
+        self._gate = gate
         self._dispatcher = dispatcher
         self._sockets = sockets
         self._requests = requests
@@ -84,8 +93,11 @@ class HttpCarrier:
     async def _operate(self, operation: Operation, request: web.Request) -> web.StreamResponse:
         request[_OPERATION] = operation.name
         token = bearer_of_header(request.headers.get("Authorization"))
-        user = self._context.tokens.authenticate(token)
-        answer = await self._dispatcher.dispatch(operation, user, await self._params(operation, request))
+        user = self._gate.authenticate(token, request.remote or "")
+        self._gate.admit(user, command=operation.is_command)  # before the body is read
+        key = key_of(request.headers.getall(HEADER, ()), HEADER)
+        params = await self._params(operation, request)
+        answer = await self._dispatcher.dispatch(operation, user, params, key)
         return self._response(request, answer)
 
     async def _params(self, operation: Operation, request: web.Request) -> dict[str, Any]:
@@ -133,6 +145,10 @@ class HttpCarrier:
         if answer.status == AuthRequired.status:
             given = "Authorization" in request.headers or "Sec-WebSocket-Protocol" in request.headers
             response.headers["WWW-Authenticate"] = challenge(token_given=given)
+        if answer.retry_after_s is not None:
+            response.headers["Retry-After"] = str(math.ceil(answer.retry_after_s))
+        if answer.replayed:
+            response.headers[REPLAYED] = "true"
         return response
 
     @web.middleware

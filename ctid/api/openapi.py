@@ -6,6 +6,7 @@ from typing import Any
 from ctid.api import errors
 from ctid.api.dispatch import Problem
 from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
+from ctid.api.replays import HEADER, REPLAYED
 from ctid.api.schemas import Schema, components, message_components, ref, ref_problem
 from ctid.api.stream import (
     KINDS,
@@ -16,8 +17,8 @@ from ctid.api.stream import (
     ResumedMessage,
     SnapshotMessage,
 )
-from ctid.api.websocket import CLOSE_SLOW
-from ctid.model.errors import AuthRequired, CtidError, Forbidden, InvalidRequest
+from ctid.api.websocket import CLOSE_EXPIRED, CLOSE_SLOW
+from ctid.model.errors import AuthExpired, AuthRequired, CtidError, Forbidden, InvalidRequest
 
 _MESSAGES = (
     SnapshotMessage,
@@ -28,12 +29,19 @@ _MESSAGES = (
     ReplyMessage,
 )
 
-_INFO = """State and supervision of a call centre, live.
+_INFO = f"""State and supervision of a call centre, live.
 
 Every request bears a token: `Authorization: Bearer <token>`. Roles: `viewer` and `integrator` read, with
 callers' numbers masked; `supervisor` and `admin` read all and supervise. Times are RFC 3339 in UTC with
 milliseconds. A field that is not known is refused by its name. A refusal is a problem document (RFC 9457):
-decide by its `code`, which does not change; `detail` is for a person. Ids are opaque."""
+decide by its `code`, which does not change; `detail` is for a person. Ids are opaque. No text of a request
+may hold a control character, a line break included.
+
+Each user may ask as often as the configuration says, commands less often than reads; beyond that it is 429
+`{errors.RateLimited.code}`, with `Retry-After`, and nothing is done. A command that may have to be sent
+again bears a key of the client's own in `{HEADER}`: it is carried out once, and whoever sends the same
+again within ten minutes, also while the first is under way, gets the first answer, with `{REPLAYED}:
+true`. A restart of ctid forgets keys; a refusal that came before anything was tried leaves its key free."""
 
 _EVENTS = f"""A WebSocket: first a `snapshot`, then each `change` and `occurrence` after it.
 
@@ -41,10 +49,21 @@ Authenticate by the `Authorization` header, or, in a browser, by offering the su
 `ctid.bearer.<token>`; never by the address. To resume, give the `seq` of the last message as `after`, with
 the `boot_id` of the snapshot: the first message is then `resumed`, or a `snapshot` when too much was missed.
 A `heartbeat` in silence tells how far the stream is. `seq` grows, with holes where a filter or a role leaves
-something out. A client that does not keep up is closed with {CLOSE_SLOW}.
+something out. A client that does not keep up is closed with {CLOSE_SLOW}, and one whose token expires with
+{CLOSE_EXPIRED}.
 
 The socket carries every operation as well: send `{{"id": 1, "operation": "agents.get", "params": {{"id":
-"1001"}}}}`, and a `reply` with that `id` comes back, `result` or `problem` as over HTTP."""
+"1001"}}}}`, and a `reply` with that `id` comes back, `result` or `problem` as over HTTP. The `id` only pairs
+the two. A `key` beside it is what `{HEADER}` is over HTTP; an answer that came before has `replayed`."""
+
+
+_KEY_PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Carries the command out once, however often it comes with this key.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
 
 
 def document(version: str) -> dict[str, Any]:
@@ -88,7 +107,16 @@ def document(version: str) -> dict[str, Any]:
 
 def refusals(operation: Operation) -> tuple[Refusal, ...]:
     """Every code that an operation can answer over HTTP, with its status."""
-    common: list[type[CtidError]] = [InvalidRequest, AuthRequired, Forbidden, CtidError]
+    common: list[type[CtidError]] = [
+        InvalidRequest,
+        AuthRequired,
+        AuthExpired,
+        Forbidden,
+        errors.RateLimited,
+        CtidError,
+    ]
+    if operation.is_command:
+        common.append(errors.KeyReused)
     if operation.has_body:
         common += [
             errors.MalformedRequest,
@@ -125,6 +153,8 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> dict[str, An
             {"name": name, "in": "path", "required": True, "schema": properties[name]} for name in in_path
         ],
     }
+    if operation.is_command:
+        described["parameters"].append(_KEY_PARAMETER)
     rest = {name: schema for name, schema in properties.items() if name not in in_path}
     if not operation.has_body:
         described["parameters"] += [
@@ -182,7 +212,7 @@ def _events() -> dict[str, Any]:
     def query(name: str, text: str, schema: Schema | None = None) -> dict[str, Any]:
         return {"name": name, "in": "query", "description": text, "schema": schema or {"type": "string"}}
 
-    refused = (InvalidRequest, AuthRequired, errors.UpgradeRequired)
+    refused = (InvalidRequest, AuthRequired, AuthExpired, errors.RateLimited, errors.UpgradeRequired)
     return {
         "operationId": "events",
         "tags": ["events"],

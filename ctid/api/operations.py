@@ -56,6 +56,11 @@ class Operation:
         return tuple(re.findall(r"\{(\w+)\}", self.path))
 
     @property
+    def is_command(self) -> bool:
+        """Whether it is to change something, rather than to read."""
+        return self.method != "GET"
+
+    @property
     def has_body(self) -> bool:
         """Whether HTTP carries the parameters in a body."""
         return self.method in ("POST", "PATCH")

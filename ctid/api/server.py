@@ -1,13 +1,18 @@
 """The API's server: HTTP and WebSocket on one address, in the daemon's own loop."""
 
+import asyncio
+
 import structlog
 from aiohttp import web
 
 from ctid.api.context import ApiContext
 from ctid.api.dispatch import Dispatcher
+from ctid.api.expiry import warn_daily
 from ctid.api.feed import Feed
+from ctid.api.gate import Gate
 from ctid.api.http import HttpCarrier
 from ctid.api.metrics import RequestCounts
+from ctid.api.replays import Replays
 from ctid.api.websocket import Sockets
 from ctid.tasks import TaskOwner
 
@@ -31,11 +36,14 @@ class ApiServer:
         """
         context = self._context
         requests = RequestCounts()
-        dispatcher = Dispatcher(context)
+        now = asyncio.get_running_loop().time
+        gate = Gate(context.tokens, context.clock, context.limits, now)
+        dispatcher = Dispatcher(context, Replays(now))
         feed = Feed(context.hub, context.limits.ring)
         self._tasks.spawn("api/feed", feed.run())
-        self._sockets = Sockets(context, dispatcher, feed, requests)
-        carrier = HttpCarrier(context, dispatcher, self._sockets, requests)
+        self._tasks.spawn("api/tokens", warn_daily(context.tokens, context.clock))
+        self._sockets = Sockets(context, gate, dispatcher, feed, requests)
+        carrier = HttpCarrier(context, gate, dispatcher, self._sockets, requests)
         # An access log would write every address asked for, ids and all; the metrics count instead.
         self._runner = web.AppRunner(
             carrier.application(),

@@ -5,10 +5,11 @@ from typing import Any
 from msgspec import Struct
 
 from ctid.api.context import ApiContext
+from ctid.api.expiry import ExpiringToken, expiring
 from ctid.history.words import LedgerStatus
 from ctid.model.entities import Pbx
 from ctid.model.instant import Instant
-from ctid.model.users import User
+from ctid.model.users import User, UserRole
 from ctid.model.words import LinkState
 
 
@@ -35,9 +36,11 @@ class Status(Struct, frozen=True, kw_only=True):
     """None when no MQTT broker is configured. `connected`, `since`, `reason` (why not), `protocol`; since the
     start `published` and `dropped`; `outbox` (events on disk), `waiting` (not arrived yet), `degraded`."""
     history: LedgerStatus
+    tokens: tuple[ExpiringToken, ...]
+    """Those that expire within 14 days, or have: all for an admin, one's own for the others."""
 
 
-async def get_status(context: ApiContext, _user: User, _request: StatusRequest) -> Status:
+async def get_status(context: ApiContext, user: User, _request: StatusRequest) -> Status:
     """Tell the status."""
     store = context.hub.store
     missing = missing_links(context)
@@ -53,6 +56,11 @@ async def get_status(context: ApiContext, _user: User, _request: StatusRequest) 
         pbxs=tuple(sorted(store.pbxs.values(), key=lambda link: link.id)),
         broker=dict(context.broker_status()) if context.broker_status is not None else None,
         history=context.history.status(),
+        tokens=tuple(
+            token
+            for token in expiring(context.tokens, context.clock.now())
+            if user.role is UserRole.ADMIN or token.name == user.name
+        ),
     )
 
 

@@ -84,6 +84,8 @@ class ReplyMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="rep
     status: int
     result: Raw | None = None
     problem: Raw | None = None
+    replayed: bool = False
+    """It is the answer that the request's `key` got before; nothing was done this time."""
 
 
 Message = SnapshotMessage | ResumedMessage | ChangeMessage | OccurrenceMessage | HeartbeatMessage

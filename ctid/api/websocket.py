@@ -11,14 +11,17 @@ from msgspec import Raw, Struct
 from ctid.api.auth import bearer_of_header, bearer_of_subprotocols, chosen_subprotocol
 from ctid.api.context import ApiContext
 from ctid.api.decoding import json_object, message_of, query_params
-from ctid.api.dispatch import Answer, Dispatcher, encoded, refusal
+from ctid.api.dispatch import Dispatcher, encoded, refusal
 from ctid.api.errors import MalformedRequest, OperationUnknown, TooManyRequests, UpgradeRequired
 from ctid.api.feed import Feed
+from ctid.api.gate import Gate
 from ctid.api.metrics import RequestCounts
 from ctid.api.operations import OPERATIONS, Operation
+from ctid.api.replays import Answer, key_of
 from ctid.api.stream import Audience, HeartbeatMessage, ReplyMessage, ResumedMessage, StreamRequest
 from ctid.hub import SlowSubscriber, Subscription
 from ctid.model.errors import AuthRequired, CtidError
+from ctid.model.instant import Instant
 from ctid.model.users import User
 from ctid.state.changes import Update
 from ctid.tasks import TaskOwner
@@ -27,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 CLOSE_SLOW = 4408
 """The close code for a client that did not keep up (RFC 6455 section 7.4.2: private use)."""
+CLOSE_EXPIRED = 4401
+"""The close code when the client's token expires while it is connected."""
 _TOO_SLOW = "too slow: connect again, and read faster or filter more"
 
 CARRIER = "websocket"
@@ -38,15 +43,18 @@ class OperationMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     id: int | str
     operation: str
     params: dict[str, Any] = {}
+    key: str | None = None
+    """As the header `Idempotency-Key` of HTTP, and the same ones: an `id` is this socket's alone."""
 
 
 class Sockets:
     """All event sockets of the server."""
 
     def __init__(
-        self, context: ApiContext, dispatcher: Dispatcher, feed: Feed, requests: RequestCounts
+        self, context: ApiContext, gate: Gate, dispatcher: Dispatcher, feed: Feed, requests: RequestCounts
     ) -> None:
         self.context = context
+        self.gate = gate
         self.dispatcher = dispatcher
         self.feed = feed
         self.requests = requests
@@ -69,6 +77,7 @@ class Sockets:
             for protocol in header.split(",")
         ]
         user = self._authenticate(request, offered)
+        self.gate.admit(user, command=False)
         query = message_of(StreamRequest, query_params(StreamRequest, request.query.items()))
         wanted = query.filter()
         chosen = chosen_subprotocol(offered)
@@ -103,7 +112,7 @@ class Sockets:
                 "a token in an address ends in logs; send it in the Authorization header, or offer the "
                 "subprotocols ctid.v1 and ctid.bearer.<token>"
             )
-        return self.context.tokens.authenticate(token)
+        return self.gate.authenticate(token, request.remote or "")
 
     async def close(self) -> None:
         """Say goodbye to every client, and end what they asked for."""
@@ -136,6 +145,10 @@ class Socket:
         hub = self._context.hub
         subscription = hub.subscribe(f"websocket/{self._user.name}", self._context.limits.waiting)
         pump = self._sockets.tasks.spawn(f"websocket/{self._user.name}/pump", self._pump(subscription, query))
+        expires = self._context.tokens.expiries.get(self._user.name)
+        expiry = expires and self._sockets.tasks.spawn(
+            f"websocket/{self._user.name}/expiry", self._expire(expires)
+        )
         try:
             while True:
                 message = await self._ws.receive()
@@ -150,6 +163,15 @@ class Socket:
         finally:
             hub.unsubscribe(subscription)
             pump.cancel()
+            if expiry:
+                expiry.cancel()
+
+    async def _expire(self, expires: Instant) -> None:
+        """Close the socket when its token expires."""
+        while (left_s := expires - self._context.clock.now()) > 0:  # noqa: ASYNC110 - the clock may be set meanwhile
+            await asyncio.sleep(min(left_s, self._context.limits.heartbeat_s))
+        log.info("websocket closed: its token has expired", user=self._user.name)
+        await self.close(CLOSE_EXPIRED, "the token has expired: connect again with a new one")
 
     # Outwards -------------------------------------------------------------------------------------
 
@@ -245,6 +267,7 @@ class Socket:
             if isinstance(given, int | str) and not isinstance(given, bool):
                 ident = given
             message = message_of(OperationMessage, document)
+            key = key_of([] if message.key is None else [message.key], "key")
             operation = OPERATIONS.get(message.operation)
             if operation is None:
                 known = ", ".join(OPERATIONS)
@@ -252,6 +275,8 @@ class Socket:
                     f"there is no operation of this name; there are: {known}", field="operation"
                 )
             name = operation.name
+            self._context.tokens.check_expiry(self._user, self._context.clock.now())
+            self._sockets.gate.admit(self._user, command=operation.is_command)
             if self._in_flight >= self._context.limits.in_flight:
                 raise TooManyRequests(f"{self._in_flight} operations are under way here; wait for a reply")
         except CtidError as error:
@@ -260,12 +285,15 @@ class Socket:
             return
         self._in_flight += 1
         self._sockets.tasks.spawn(
-            f"websocket/{self._user.name}/{operation.name}", self._operate(ident, operation, message.params)
+            f"websocket/{self._user.name}/{operation.name}",
+            self._operate(ident, operation, message.params, key),
         )
 
-    async def _operate(self, ident: int | str | None, operation: Operation, params: dict[str, Any]) -> None:
+    async def _operate(
+        self, ident: int | str | None, operation: Operation, params: dict[str, Any], key: str | None
+    ) -> None:
         try:
-            answer = await self._sockets.dispatcher.dispatch(operation, self._user, params)
+            answer = await self._sockets.dispatcher.dispatch(operation, self._user, params, key)
         finally:
             self._in_flight -= 1
         self._sockets.requests.count(CARRIER, operation.name, answer.status)
@@ -273,10 +301,12 @@ class Socket:
 
     async def _reply(self, ident: int | str | None, answer: Answer) -> None:
         body = Raw(answer.body)
-        reply = (
-            ReplyMessage(id=ident, status=answer.status, problem=body)
-            if answer.code
-            else ReplyMessage(id=ident, status=answer.status, result=body)
+        reply = ReplyMessage(
+            id=ident,
+            status=answer.status,
+            result=None if answer.code else body,
+            problem=body if answer.code else None,
+            replayed=answer.replayed,
         )
         if self._ws.closed:
             return

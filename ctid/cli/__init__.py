@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 _Remote = Callable[[Client, Output, argparse.Namespace], Awaitable[Exit]]
 _Local = Callable[[Output, argparse.Namespace], Exit]
 
+_MOST_DAYS = 3660
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _DESCRIPTION = "Live call-centre state and supervision, next to a PBX."
 _ENVIRONMENT = f"""environment:
@@ -140,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_toml_text,
         action="append",
         help="a [[phone]] she may use; repeatable",
+    )
+    command.add_argument(
+        "--days", metavar="N", type=_days, help="good for so many days, 1 to 3660; default: for ever"
     )
     command.set_defaults(local=local.token)
     add("version", "the version").set_defaults(local=local.version)
@@ -277,3 +281,10 @@ def _toml_text(text: str) -> str:
     if not text or not text.isprintable() or {'"', "\\"} & set(text):
         raise argparse.ArgumentTypeError("use printable characters, without quotes and backslashes")
     return text
+
+
+def _days(text: str) -> int:
+    """A number of days that a token may be good for."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"a whole number, 1 to {_MOST_DAYS}")
+    return int(text)

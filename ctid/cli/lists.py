@@ -11,6 +11,7 @@ from ctid.cli import floor, words
 from ctid.cli.client import Client, as_entity
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output, table
+from ctid.logs import clean
 from ctid.model.entities import Agent, Call, Pbx, Queue, Supervision
 from ctid.model.instant import from_rfc3339
 from ctid.model.words import AgentState
@@ -34,6 +35,10 @@ def _status(document: dict[str, Any]) -> RenderableType:
     lines.append(_broker(document.get("broker")))
     ready = Text("ready", style="green") if document["ready"] else Text("NOT READY: ", style="bold red")
     lines.append(ready.append("; ".join(document["missing"])))
+    for token in document.get("tokens", ()):
+        tense = "expires" if from_rfc3339(token["expires_at"]) > at else "EXPIRED"
+        told = f"the token of {token['name']} {tense} at {token['expires_at']}"
+        lines.append(Text(clean(told), style="yellow"))
     return Group(*lines)
 
 

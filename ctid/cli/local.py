@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -10,6 +12,7 @@ from rich.text import Text
 
 from ctid import __version__
 from ctid.api.auth import new_token
+from ctid.api.expiry import DAY_S
 from ctid.app import CannotStart, make_driver, run
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output
@@ -96,6 +99,9 @@ def token(output: Output, arguments: argparse.Namespace) -> Exit:
     lines = ["[[token]]", f'name = "{arguments.name}"', f'role = "{arguments.role}"', f'sha256 = "{digest}"']
     if arguments.phone:
         lines.append("phones = [" + ", ".join(f'"{name}"' for name in arguments.phone) + "]")
+    if arguments.days is not None:
+        expires = datetime.fromtimestamp(time.time() + arguments.days * DAY_S, UTC)
+        lines.append(f"expires = {expires:%Y-%m-%dT%H:%M:%SZ}")
     toml = "\n".join(lines)
     if output.as_json:
         output.document({"token": text, "sha256": digest, "toml": toml})

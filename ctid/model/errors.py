@@ -2,6 +2,7 @@
 
 CtidError
  +- InvalidRequest (request.invalid)      +- AuthRequired (auth.required)     +- Forbidden (auth.forbidden)
+ |                                             +- AuthExpired (auth.expired)
  +- NotFound (agent.unknown, call.unknown, queue.unknown, device.unknown, pbx.unknown, supervision.unknown)
  +- SupervisionRefused (supervision.*)    +- PbxUnavailable (pbx.link_down)   +- PbxRefused (pbx.refused)
  +- PbxTimeout (pbx.timeout)              +- AuditUnavailable (audit.unavailable)
@@ -42,6 +43,13 @@ class AuthRequired(CtidError):
     code = "auth.required"
     status = 401
     title = "A valid token is required"
+
+
+class AuthExpired(AuthRequired):
+    """The token was good until the configuration's `expires`."""
+
+    code = "auth.expired"
+    title = "The token has expired"
 
 
 class Forbidden(CtidError):

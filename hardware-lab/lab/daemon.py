@@ -27,7 +27,7 @@ state_directory = "{state}"
 
 [http]
 listen = "127.0.0.1:{http}"
-
+{rates}
 [mqtt]
 url = "mqtt://127.0.0.1:{mqtt}"
 
@@ -51,6 +51,14 @@ password = "ctid-lab"
 ring_s = {ring_s}
 phone_keys = {phone_keys}
 """
+
+WIDE_RATES = """\
+commands_per_s = 500.0
+commands_burst = 500
+reads_per_s = 2000.0
+reads_burst = 2000
+"""
+"""Tests and benches ask again and again, all with the tokens of a few users."""
 
 _QUEUES = (("support", "Support", 5), ("sales", "Sales", 0), ("desk", "Desk", 0))
 _TEAMS = {"1001": "north", "1002": "north", "1003": "north", "1004": "north"}
@@ -112,6 +120,7 @@ def write_configuration(
     text = _CONFIGURATION.format(
         state=state,
         http=rig.ports.http,
+        rates=WIDE_RATES,
         mqtt=rig.ports.mqtt,
         ami=ami or rig.ports.ami,
         ari=rig.ports.ari,

@@ -65,6 +65,7 @@ class Token(Struct, frozen=True, kw_only=True):
     role: UserRole
     sha256: str
     phones: tuple[str, ...] = ()
+    expires: Instant | None = None
 
 
 def token_of(role: str) -> str:

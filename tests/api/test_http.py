@@ -30,6 +30,7 @@ from ctid.model.errors import (
 )
 from ctid.model.facts import LinkDown, LinkUp
 from ctid.model.users import UserRole
+from ctid.rates import Rate
 
 START = {"agent": "1001", "via": {"phone": "2001"}, "purpose": "training"}
 JSON = {"Content-Type": "application/json"}
@@ -243,14 +244,15 @@ async def test_what_is_no_id(floor: Floor, ident: str) -> None:
         ("Basic Zm9vOmJhcg==", 'Bearer realm="ctid", error="invalid_token"'),
     ],
 )
-async def test_no_known_token(floor: Floor, header: str | None, challenge: str) -> None:
+async def test_no_known_token(header: str | None, challenge: str) -> None:
     """Without a known token every operation is 401, with a challenge."""
     headers = {} if header is None else {"Authorization": header}
-    for operation in OPERATIONS.values():
-        path = "/api/v1" + operation.path.replace("{id}", "x")
-        reply = await floor.request(operation.method, path, None, headers=headers)
-        assert_problem(reply, 401, "auth.required")
-        assert reply.headers["WWW-Authenticate"] == challenge
+    async with Floor(Limits(failures=Rate(1.0, len(OPERATIONS)))) as floor:
+        for operation in OPERATIONS.values():
+            path = "/api/v1" + operation.path.replace("{id}", "x")
+            reply = await floor.request(operation.method, path, None, headers=headers)
+            assert_problem(reply, 401, "auth.required")
+            assert reply.headers["WWW-Authenticate"] == challenge
 
 
 async def test_scheme_is_not_case_sensitive(floor: Floor) -> None:

@@ -22,6 +22,7 @@ from ctid.config import (
     TokenConfig,
     load,
 )
+from ctid.model.instant import from_rfc3339
 from ctid.model.users import UserRole
 from ctid.ports import SettingsError
 
@@ -74,6 +75,7 @@ name = "anna"
 role = "supervisor"
 sha256 = "{HASH}"
 phones = ["desk"]
+expires = 2027-01-31
 [[phone]]
 name = "desk"
 pbx = "main"
@@ -104,7 +106,13 @@ url = "http://x"
     assert config.mqtt is not None
     assert config.mqtt.password == "pw"
     assert config.tokens == (
-        TokenConfig(name="anna", role=UserRole.SUPERVISOR, sha256=HASH, phones=("desk",)),
+        TokenConfig(
+            name="anna",
+            role=UserRole.SUPERVISOR,
+            sha256=HASH,
+            phones=("desk",),
+            expires=from_rfc3339("2027-01-31T00:00:00Z"),
+        ),
     )
     assert config.supervision == SupervisionConfig(ring_s=5, phone_keys_roles=(UserRole.ADMIN,))
     assert config.pbx[0].settings == {"port": 5039, "ari": {"url": "http://x"}}

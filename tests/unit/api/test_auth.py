@@ -13,11 +13,19 @@ from ctid.api.auth import (
 from ctid.model.errors import AuthRequired
 from ctid.model.users import User, UserRole
 
+NOW = 1_780_000_000.0
+
 
 def table(*tokens: str) -> TokenTable:
     """A table of viewers, each named after her token."""
     return TokenTable(
-        SimpleNamespace(name=token, role=UserRole.VIEWER, sha256=token_hash(token).upper(), phones=["2001"])
+        SimpleNamespace(
+            name=token,
+            role=UserRole.VIEWER,
+            sha256=token_hash(token).upper(),
+            phones=["2001"],
+            expires=None,
+        )
         for token in tokens
     )
 
@@ -33,7 +41,7 @@ def test_new_tokens_are_long_and_differ() -> None:
 
 def test_known_tokens() -> None:
     """Each token is known as its own user, wherever it stands; the hash's case is no matter."""
-    users = [table("a", "b", "c").authenticate(token) for token in "abc"]
+    users = [table("a", "b", "c").authenticate(token, NOW) for token in "abc"]
     assert [user.name for user in users] == ["a", "b", "c"]
     assert users[0] == User(name="a", role=UserRole.VIEWER, phones=frozenset({"2001"}))
 
@@ -42,13 +50,13 @@ def test_known_tokens() -> None:
 def test_unknown_tokens(token: str | None) -> None:
     """What is no known token, the hash of one included, is refused."""
     with pytest.raises(AuthRequired):
-        table("a", "b", "c").authenticate(token)
+        table("a", "b", "c").authenticate(token, NOW)
 
 
 def test_an_empty_table_knows_nobody() -> None:
     """Without tokens in the configuration nobody gets in."""
     with pytest.raises(AuthRequired):
-        table().authenticate("a")
+        table().authenticate("a", NOW)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_the_path_holds_what_the_body_does_not() -> None:
     patch = DOCUMENT["paths"]["/api/v1/supervisions/{id}"]["patch"]
     body = patch["requestBody"]["content"]["application/json"]["schema"]
     assert (list(body["properties"]), body["required"]) == (["mode"], ["mode"])
-    assert [parameter["name"] for parameter in patch["parameters"]] == ["id"]
+    assert [parameter["name"] for parameter in patch["parameters"]] == ["id", "Idempotency-Key"]
 
 
 def test_examples_are_good() -> None:

@@ -35,6 +35,19 @@ def test_status(server: FakeCtid, run: Run, run_json: RunJson) -> None:
     assert server.headers[0]["Authorization"] == "Bearer t0ken"
 
 
+def test_status_tells_of_tokens(server: FakeCtid, run: Run) -> None:
+    """`status` names the tokens that expire soon, and those that have."""
+    tokens = [
+        {"name": "gone\x1b[2J", "expires_at": "2020-01-01T00:00:00.000Z"},
+        {"name": "anna", "expires_at": "2099-01-01T00:00:00.000Z"},
+    ]
+    server.answers["GET /status"] = (200, STATUS | {"tokens": tokens})
+    _, out, _ = run("status")
+    assert "the token of anna expires at 2099-01-01T00:00:00.000Z" in out
+    assert "EXPIRED at 2020-01-01T00:00:00.000Z" in out
+    assert "\x1b" not in out
+
+
 def test_status_in_trouble(server: FakeCtid, run: Run) -> None:
     """`status` says in words what is missing, and that there is no broker."""
     down = {**PBX, "state": "down", "reason": "connection refused"}
@@ -237,11 +250,23 @@ def test_token(run: Run, run_json: RunJson, tmp_path: Path) -> None:
     (tmp_path / "ctid.toml").write_text(pbx + phones + document["toml"])
     (token,) = load(tmp_path / "ctid.toml").tokens
     assert (token.name, token.role, token.phones) == ("anna", "supervisor", ("desk", "home"))
+    assert token.expires is None
     code, out, _ = run("token", "bob")
     assert code == Exit.OK
     assert 'role = "viewer"' in out
-    with pytest.raises(SystemExit):
-        run("token", 'a"b')
+    for wrong in (('a"b',), ("bob", "--days", "0"), ("bob", "--days", "soon")):
+        with pytest.raises(SystemExit):
+            run("token", *wrong)
+
+
+def test_token_for_some_days(run_json: RunJson, tmp_path: Path) -> None:
+    """`token --days` prints from when on the token is good no more, as the configuration takes it."""
+    before = time.time()
+    _, document = run_json("token", "anna", "--days", "90")
+    (tmp_path / "ctid.toml").write_text('[[pbx]]\nid = "main"\ndriver = "x"\n' + document["toml"])
+    (token,) = load(tmp_path / "ctid.toml").tokens
+    assert token.expires is not None
+    assert before - 1 <= token.expires - 90 * 86_400 <= time.time()
 
 
 def test_check_config(run: Run, run_json: RunJson, tmp_path: Path) -> None:
