@@ -31,8 +31,10 @@ from ctid.config import Config, HttpConfig, PbxConfig
 from ctid.history.keeper import Keeper
 from ctid.history.ledger import Ledger
 from ctid.hub import Hub
+from ctid.model.entities import Supervision
 from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, safe_id
 from ctid.model.instant import Instant
+from ctid.model.words import NoticeKind
 from ctid.ports import Clock, Driver, DriverFactory, SettingsError
 from ctid.publish.mqtt import MqttPublisher
 from ctid.rates import Rate
@@ -41,6 +43,10 @@ from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
 from ctid.state.store import Store
 from ctid.supervision.audit import Audit
+from ctid.supervision.follower import Follower
+from ctid.supervision.gate import Admission, Plan
+from ctid.supervision.notices import Notices
+from ctid.supervision.recorder import Recorder
 from ctid.supervision.service import Phone, Policy, SupervisionService
 from ctid.tasks import TaskOwner
 from ctid.toml_reader import nearest
@@ -212,6 +218,14 @@ def _on_signals(until: asyncio.Timeout) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+class _Open:
+    def admit(self, plan: Plan, now: Instant) -> Admission:
+        return Admission(notice=NoticeKind.MQTT)
+
+    def saw(self, old: Supervision | None, new: Supervision) -> None:
+        pass
+
+
 class _Rooms:
     """Everything that runs. Construction does no I/O; each room stops when the stack unwinds."""
 
@@ -234,8 +248,6 @@ class _Rooms:
         self._spawn(stack, "hub", hub.run)
         for driver in self._drivers:
             self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
-        supervisions = self._supervisions()
-        self._spawn(stack, "supervision", supervisions.run)
         commander, policy = Commander(hub), agent_policy(config)
         agents = AgentService(hub, commander, policy, self._clock)
         if policy.work_reason:
@@ -247,6 +259,8 @@ class _Rooms:
                 hub, config.mqtt, config.site, self.boot_id, config.state_directory, self._clock
             )
             self._spawn(stack, "publisher", publisher.run)
+        supervisions, follower = self._supervisions(publisher)
+        self._spawn(stack, "supervision", follower.run)
         reconciler = Reconciler(hub, tuple(pbxs), config.reconcile.every_s, self._clock)
         for pbx in pbxs:
             self._spawn(stack, f"reconcile {pbx}", partial(reconciler.run, pbx))
@@ -279,15 +293,21 @@ class _Rooms:
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)
 
-    def _supervisions(self) -> SupervisionService:
+    def _supervisions(self, publisher: MqttPublisher | None) -> tuple[SupervisionService, Follower]:
         config, rules = self._config, self._config.supervision
         phones = {phone.name: Phone(pbx=PbxId(phone.pbx), address=phone.address) for phone in config.phones}
         policy = Policy(
             ring_s=rules.ring_s,
             phone_keys=rules.phone_keys,
             phone_keys_roles=frozenset(rules.phone_keys_roles),
+            addresses={AgentId(agent.id): agent.address for agent in config.agents if agent.address},
         )
-        return SupervisionService(self.hub, phones, policy, Audit(config.state_directory), self._clock)
+        users = {user.name: user for user in TokenTable(config.tokens).users()}
+        recorder = Recorder(Audit(config.state_directory), self._clock)
+        gate = _Open()
+        notices = Notices(lambda: publisher is not None and bool(publisher.status()["connected"]))
+        service = SupervisionService(self.hub, phones, policy, recorder, gate, self._clock)
+        return service, Follower(self.hub, service, recorder, gate, notices, users.get, self._clock)
 
     def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))

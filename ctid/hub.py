@@ -49,7 +49,8 @@ class Subscription:
         """Take an update without waiting; false when there is no more room."""
         if update.seq <= self.seq:
             return True  # in the snapshot already
-        if self._kinds is not None and not (isinstance(update, Change) and update.kind in self._kinds):
+        kind = update.kind if isinstance(update, Change) else update.name
+        if self._kinds is not None and kind not in self._kinds:
             return True
         try:
             self._updates.put_nowait(update)
@@ -120,7 +121,7 @@ class Hub:
     ) -> Subscription:
         """Take a snapshot and follow what comes after it, with nothing lost between the two.
 
-        With `kinds`, only the changes of those kinds of entities follow.
+        With `kinds`, only the changes of those kinds of entities follow, and the occurrences of those names.
         """
         subscription = Subscription(name, self.store.seq, tuple(self.store.entities()), waiting, kinds)
         self._subscriptions.add(subscription)

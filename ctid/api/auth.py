@@ -75,6 +75,10 @@ class TokenTable:
             for entry in entries
         ]
 
+    def users(self) -> list[User]:
+        """Everybody who has a token."""
+        return [user for _, user in self._users]
+
     def authenticate(self, token: str | None, now: float) -> User:
         """Tell whose token this is; every entry is compared, each in constant time. `now` is UTC, in seconds.
 

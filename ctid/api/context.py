@@ -13,9 +13,10 @@ from ctid.history.figures import Figures, Selection
 from ctid.history.words import LedgerStatus
 from ctid.hub import UPDATES_WAITING, Hub
 from ctid.model.entities import Supervision
-from ctid.model.ids import AgentId, PbxId, SupervisionId
+from ctid.model.ids import AgentId, HelpId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User
+from ctid.model.words import Origin
 from ctid.ports import Clock
 from ctid.rates import COMMANDS, FAILURES, READS, Rate
 from ctid.supervision.requests import ChangeRequest, StartRequest
@@ -24,7 +25,14 @@ from ctid.supervision.requests import ChangeRequest, StartRequest
 class Supervisions(Protocol):
     """What starts, changes and ends sessions; each raises `CtidError` and then leaves nothing behind."""
 
-    async def start(self, user: User, request: StartRequest) -> Supervision:
+    async def start(
+        self,
+        user: User,
+        request: StartRequest,
+        *,
+        origin: Origin = Origin.SUPERVISOR,
+        help: HelpId | None = None,  # noqa: A002 - the field's name
+    ) -> Supervision:
         """Start a session; returns once the supervisor is in the call."""
         ...
 

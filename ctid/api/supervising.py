@@ -1,21 +1,17 @@
 """Supervision by the API: the requests that come with an id, handed to the service."""
 
-from msgspec import Struct
-
 from ctid.api.context import ApiContext
 from ctid.api.listing import ById
 from ctid.model.entities import Supervision
 from ctid.model.ids import SupervisionId
 from ctid.model.users import User
-from ctid.model.words import Mode
 from ctid.supervision.requests import ChangeRequest, StartRequest
 
 
-class UpdateSupervision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who is to hear the supervisor from now on."""
+class UpdateSupervision(ChangeRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to change: who hears her, whom she hears, whether she is muted, whether she leads."""
 
     id: str
-    mode: Mode
 
 
 async def create_supervision(context: ApiContext, user: User, request: StartRequest) -> Supervision:
@@ -25,7 +21,7 @@ async def create_supervision(context: ApiContext, user: User, request: StartRequ
 
 async def update_supervision(context: ApiContext, user: User, request: UpdateSupervision) -> Supervision:
     """Change a session."""
-    change = ChangeRequest(mode=request.mode)
+    change = ChangeRequest(mode=request.mode, hear=request.hear, muted=request.muted, lead=request.lead)
     return await context.supervisions.change(user, SupervisionId(request.id), change)
 
 

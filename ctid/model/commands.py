@@ -1,7 +1,5 @@
 """Commands: what ctid asks of a PBX, in the imperative and in no vendor's words."""
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from ctid.model.entities import Supervision
@@ -14,15 +12,13 @@ class StartSupervision(Struct, frozen=True, kw_only=True):
 
     `supervision` is the session as it is to be published, its state `ringing`; `address` is the
     phone's on the PBX; `target` is the agent's leg, none when she is to wait for one; `ring_s` bounds the
-    ringing, in seconds. `keys` are those of her phone that switch the mode; any other does nothing, and by
-    default all do nothing.
+    ringing, in seconds. The keys of her phone do nothing; they are told (`KeyPressed`).
     """
 
     supervision: Supervision
     address: str
     target: LegId | None
     ring_s: float
-    keys: Mapping[str, Mode] = {}
 
 
 class SwitchSupervision(Struct, frozen=True, kw_only=True):

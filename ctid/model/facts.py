@@ -246,6 +246,13 @@ class SupervisionChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="superv
     supervision: Supervision
 
 
+class KeyPressed(_Fact, frozen=True, kw_only=True, gc=False, tag="supervision_key"):
+    """A supervisor pressed a key of her phone in her session; on the PBX it has done nothing."""
+
+    supervision: SupervisionId
+    key: str
+
+
 class CallTransferred(_Fact, frozen=True, kw_only=True, gc=False, tag="call_transferred"):
     """`leg` passed its call on, to the number `to` (empty when the PBX does not say)."""
 
@@ -296,5 +303,6 @@ Fact = (
     | QualityMeasured
     | AfterCallWorkSet
     | SupervisionChanged
+    | KeyPressed
     | Moment
 )

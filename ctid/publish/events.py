@@ -201,6 +201,7 @@ def _occurrence(occurrence: Occurrence, documents: Documents) -> Event:
         "agent": shown.agent,
         "by": shown.by,
         "to": shown.to,
+        **({"supervision": shown.supervision} if shown.supervision else {}),
         **shown.figures,
     }
     subject = f"pbx/{shown.pbx}"

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from ctid.model.entities import Entity, Pbx
 from ctid.model.facts import Moment
-from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId
+from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
 
 
@@ -40,10 +40,11 @@ def alike(one: Entity | None, other: Entity | None) -> bool:
 class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
     """Something happened that no entity's state tells, such as an abandoned call.
 
-    `name` is that of the moment (`caller_abandoned`, `call_transferred` and so on), or `state_drifted`: a
-    snapshot differed from what had been told, and was believed. `call` and `leg` are none of drift, `queue`
-    of what has to do with none; `by` is who or what ended it, `to` where a call went. `figures` are its
-    numbers with their unit in the name.
+    `name` is that of the moment (`caller_abandoned`, `call_transferred` and so on), `supervision_key`: a
+    supervisor pressed the key `by` in her session `supervision`, or `state_drifted`: a snapshot differed from
+    what had been told, and was believed. `call` and `leg` are none of these two, `queue` of what has to do
+    with none; `by` is who or what ended it, `to` where a call went. `figures` are its numbers with their unit
+    in the name.
     """
 
     seq: int
@@ -54,6 +55,7 @@ class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
     leg: LegId | None = None
     queue: QueueId | None = None
     agent: AgentId | None = None
+    supervision: SupervisionId | None = None
     by: str = ""
     to: str = ""
     figures: dict[str, float] = {}

@@ -10,6 +10,7 @@ from ctid.model.facts import (
     AfterCallWorkSet,
     DeviceChanged,
     Fact,
+    KeyPressed,
     Leg,
     LegChanged,
     LegEnded,
@@ -79,6 +80,8 @@ class Store(Deriving):
                 self._derive_device(fact.pbx, fact.device.id, at)
             case SupervisionChanged():
                 self._supervision_changed(fact.supervision, at)
+            case KeyPressed():
+                self._key_pressed(fact)
             case QualityMeasured():
                 self._measured(self._rows(fact.pbx), fact)
             case AfterCallWorkSet():
@@ -245,6 +248,24 @@ class Store(Deriving):
                     seq=self.seq, at=fact.at, name="state_drifted", pbx=fact.pbx, by=drift.name, to=drift.id
                 )
             )
+
+    def _key_pressed(self, fact: KeyPressed) -> None:
+        session = self.supervisions.get(fact.supervision)
+        if session is None:
+            return  # it has ended meanwhile
+        self.seq += 1
+        self._updates.append(
+            Occurrence(
+                seq=self.seq,
+                at=fact.at,
+                name="supervision_key",
+                pbx=fact.pbx,
+                call=session.call,
+                agent=session.agent,
+                supervision=session.id,
+                by=fact.key,
+            )
+        )
 
     def _snapshot(self, fact: Snapshot) -> None:
         old = self._rows(fact.pbx)

@@ -117,6 +117,10 @@ class Ari:
         bridges: list[dict[str, Any]] = await self._request("GET", "bridges")
         return bridges
 
+    async def set_variable(self, channel: str, name: str, value: str) -> None:
+        """Set a channel's variable."""
+        await self._request("POST", f"channels/{channel}/variable", body={"variable": name, "value": value})
+
     async def variable(self, channel: str, name: str) -> str:
         """A channel's variable; empty when it has none."""
         try:
@@ -143,9 +147,28 @@ class Ari:
         }
         await self._request("POST", f"channels/{channel}", params, {"variables": dict(variables)})
 
-    async def snoop(self, target: str, channel: str, *, whisper: str) -> None:
-        """Make a snoop channel on `target` that hears both ways; it enters the application."""
-        params = {"spy": "both", "whisper": whisper, "app": self.app}
+    async def dial_into(
+        self,
+        channel: str,
+        endpoint: str,
+        context: str,
+        exten: str,
+        ring_s: float,
+        variables: Mapping[str, str],
+    ) -> None:
+        """Ring an endpoint; when it answers, it enters the dialplan."""
+        params = {
+            "endpoint": endpoint,
+            "context": context,
+            "extension": exten,
+            "priority": "1",
+            "timeout": str(max(1, round(ring_s))),
+        }
+        await self._request("POST", f"channels/{channel}", params, {"variables": dict(variables)})
+
+    async def snoop(self, target: str, channel: str, *, spy: str, whisper: str) -> None:
+        """Make a snoop channel on `target`; it enters the application."""
+        params = {"spy": spy, "whisper": whisper, "app": self.app}
         await self._request("POST", f"channels/{target}/snoop/{channel}", params)
 
     async def hang_up(self, channel: str) -> None:
@@ -157,9 +180,34 @@ class Ari:
         method = "POST" if on else "DELETE"
         await self._request(method, f"channels/{channel}/mute", {"direction": "in"})
 
-    async def go_on(self, channel: str) -> None:
-        """Let a channel leave the application, for the next step of its dialplan."""
-        await self._request("POST", f"channels/{channel}/continue")
+    async def play(self, channel: str, playback: str, media: str) -> None:
+        """Play to a channel that is in no bridge, until it is stopped or has an end."""
+        # In the body, because a comma in the query would part one medium from the next.
+        await self._request("POST", f"channels/{channel}/play/{playback}", body={"media": [media]})
+
+    async def play_to_bridge(self, bridge: str, playback: str, media: str) -> None:
+        """Play to all in a bridge, until it is stopped or has an end."""
+        await self._request("POST", f"bridges/{bridge}/play/{playback}", body={"media": [media]})
+
+    async def stop_play(self, playback: str) -> None:
+        """Stop a playback; nothing if it is over."""
+        await self._delete(f"playbacks/{playback}")
+
+    async def packets(self, channel: str) -> tuple[int, int] | None:
+        """How many RTP packets have come from and gone to a channel; none when it has no RTP of its own."""
+        try:
+            answer = await self._request("GET", f"channels/{channel}/rtp_statistics")
+        except AriError as error:
+            if error.status in (404, 409, 500):
+                return None
+            raise
+        return int(answer["rxcount"]), int(answer["txcount"])
+
+    async def follow(self, channel: str) -> None:
+        """Have the events of a channel that is not in the application come as well, its end above all."""
+        await self._request(
+            "POST", f"applications/{self.app}/subscription", {"eventSource": f"channel:{channel}"}
+        )
 
     async def create_bridge(self, bridge: str) -> None:
         """Create a mixing bridge."""

@@ -25,7 +25,7 @@ from ctid.model.errors import (
     PbxTimeout,
     PbxUnavailable,
 )
-from ctid.model.facts import Fact, LinkUp, SupervisionChanged
+from ctid.model.facts import Fact, KeyPressed, LinkUp, SupervisionChanged
 from ctid.model.ids import PbxId
 from ctid.model.instant import Instant
 from ctid.model.words import SnapshotReason, SupervisionState
@@ -141,6 +141,7 @@ class AsteriskConnection:
         self._normalizer = Normalizer(
             pbx, quality=settings.quality, takeover_context=settings.takeover_context
         )
+        self._roster = Roster()
         self._supervising = Supervising(
             pbx,
             settings,
@@ -148,13 +149,13 @@ class AsteriskConnection:
             self._tasks,
             act=self._act,
             channels=lambda: self._normalizer.channels,
+            address_of=self._roster.address_of,
             tell=self._tell,
             is_told=lambda: self._early is None,
             want_snapshot=lambda: self._resync_in(0.0, SnapshotReason.CONNECTED),
             on_failure=self._fail,
         )
         self._resync = Resync(self._normalizer, self._supervising.sessions)
-        self._roster = Roster()
         self._snapshots = Snapshots(
             pbx,
             self._resync,
@@ -191,7 +192,13 @@ class AsteriskConnection:
         """What can be asked of it now."""
         able = {Capability.AGENT_COMMANDS}
         if self._supervising.ready:
-            able |= {Capability.SUPERVISE, Capability.TAKE_OVER}
+            able |= {
+                Capability.SUPERVISE,
+                Capability.TAKE_OVER,
+                Capability.HAND_BACK,
+                Capability.HEAR_CUSTOMER,
+                Capability.NOTICE_TONE,
+            }
         return frozenset(able)
 
     # Life -----------------------------------------------------------------------------------------
@@ -311,6 +318,7 @@ class AsteriskConnection:
             match out:
                 case WireEvent():
                     facts += self._receive(out.message)
+                    self._supervising.heard()
                     self._snapshots.heard()
                     if out.message.name == "Reload" and self._session.ready:
                         self._resync.reloaded()
@@ -448,9 +456,9 @@ class AsteriskConnection:
             counters=read_counters(queues.items, self._now()) if queues.ok else None,
         )
 
-    def _tell(self, fact: SupervisionChanged) -> None:
+    def _tell(self, fact: SupervisionChanged | KeyPressed) -> None:
         """Hand on a fact of a session; it goes with what the wire tells."""
-        if self._early is not None:
+        if self._early is not None and isinstance(fact, SupervisionChanged):
             if fact.supervision.state is not SupervisionState.ENDED:
                 self._early.append(fact)
                 return

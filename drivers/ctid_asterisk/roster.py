@@ -87,6 +87,12 @@ class Roster:
             and agent_of_interface(known.interface) == agent
         ]
 
+    def address_of(self, agent: AgentId) -> str | None:
+        """What Asterisk dials to reach an agent, as a queue has it; none when she is, and was, in none."""
+        hers = [known for known in self._known.values() if agent_of_interface(known.interface) == agent]
+        known = max(hers, key=lambda known: known.present, default=None)
+        return known.interface if known is not None else None
+
     def last_known(self, agent: AgentId, queue: QueueId) -> Known | None:
         """What is known of an agent: in this queue best, else where she is a member, else where she was."""
         hers = [known for known in self._known.values() if agent_of_interface(known.interface) == agent]

@@ -1,7 +1,7 @@
 """Supervision sessions as Asterisk holds them: the names of their parts, and what those tell. Pure.
 
 A session survives a restart of ctid because everything about it is on the PBX: its record in a variable
-of the supervisor's channel, its mode in the id of the snoop channel that shares her bridge.
+of the supervisor's channel, who hears whom in the id of the snoop channel that shares her bridge.
 """
 
 import base64
@@ -17,29 +17,50 @@ from msgspec.structs import replace
 from ctid.model.entities import Supervision
 from ctid.model.ids import LegId, SupervisionId
 from ctid.model.instant import Instant, dec_hook, enc_hook
-from ctid.model.words import Mode, SupervisionState
+from ctid.model.words import Hear, Mode, SupervisionState
 from ctid_asterisk.channels import session_of
 from ctid_asterisk.fields import OURS
 
 VARIABLE = "CTID_SESSION"
+JOIN = "CTID_JOIN"
+"""The channel, by its full name, that the contexts of take-over and hand-back join theirs with."""
 BACK = "CTID_AGENT_BACK"
-"""Whom the take-over context rings if the take-over fails."""
+"""Whom the take-over context rings if she cannot be joined with."""
 QUEUE_BACK = "CTID_QUEUE_BACK"
 """The queue in which the customer waits again if that is in vain."""
 
 WHISPER = {Mode.LISTEN: "none", Mode.WHISPER: "out", Mode.BARGE: "both"}
 """Snoop's `whisper` of each mode: `out` is what goes to the spied channel, `in` what comes from it."""
+SPY = {Hear.BOTH: "both", Hear.AGENT: "in", Hear.CUSTOMER: "out"}
+"""Snoop's `spy`, of an agent's channel: `in` is what comes from it."""
 
 _NO_WORD = re.compile(r"[^A-Za-z0-9_]")
 _serial = itertools.count(1)
 
 
+class Stance(Struct, frozen=True):
+    """Who hears the supervisor, and whom she hears."""
+
+    mode: Mode = Mode.LISTEN
+    hear: Hear = Hear.BOTH
+    muted: bool = False
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing of what she says is to pass."""
+        return self.muted or self.mode is Mode.LISTEN
+
+
+def stance_of(session: Supervision) -> Stance:
+    """How a session is to be, by its record."""
+    return Stance(session.mode, session.hear, session.muted)
+
+
 class Record(Struct, frozen=True, kw_only=True):
-    """What is kept on the PBX of a session."""
+    """What is kept on the PBX of a session. `target`: the agent's leg, none until there has been one."""
 
     supervision: Supervision
-    target: LegId
-    keys: Mapping[str, Mode] = {}
+    target: LegId | None = None
 
 
 class Names:
@@ -51,14 +72,30 @@ class Names:
 
     def __init__(self, app: str, session: SupervisionId) -> None:
         self.bridge = f"{prefix(app)}{session}"
+        self.tone = f"{self.bridge}-tone"
+        """The playback that tells her, while she waits, that the line is there."""
 
     def phone(self, now: float) -> str:
         """A new id for the supervisor's channel."""
-        return f"{self.bridge}-phone-{now:.0f}.{next(_serial)}"
+        return f"{self.bridge}-phone-{_birth(now)}"
 
-    def snoop(self, mode: Mode, now: float) -> str:
-        """A new id for a snoop channel of this mode."""
-        return f"{self.bridge}-{mode}-{now:.0f}.{next(_serial)}"
+    def snoop(self, stance: Stance, now: float) -> str:
+        """A new id for a snoop channel of this mode, that hears this side."""
+        return f"{self.bridge}-{stance.mode}_{stance.hear}-{_birth(now)}"
+
+
+def notice_id(app: str, now: float) -> str:
+    """A new id for the channel that sounds a notice to an agent."""
+    return f"{prefix(app)}notice-tone-{_birth(now)}"
+
+
+def back_id(session: SupervisionId, now: float) -> str:
+    """A new id for the channel of an agent to whom a customer is handed back: hers, not one of ours."""
+    return f"back-{session}-{_birth(now)}"
+
+
+def _birth(now: float) -> str:
+    return f"{now:.0f}.{next(_serial)}"
 
 
 def prefix(app: str) -> str:
@@ -67,9 +104,17 @@ def prefix(app: str) -> str:
 
 
 def part_of(unique: str) -> str | None:
-    """Which part of its session a channel is: `phone`, a mode, or none when it is not ours."""
+    """Which part of its session a channel is: `phone`, `listen_both` and the like, or none when not ours."""
     pieces = unique.split("-", 3)
     return pieces[2] if unique.startswith(OURS) and len(pieces) == 4 else None
+
+
+def snooping(unique: str) -> Stance | None:
+    """Who hears whom by a snoop channel; none when it is no such channel of ours."""
+    mode, _, hear = (part_of(unique) or "").partition("_")
+    if mode not in WHISPER or hear not in SPY:
+        return None
+    return Stance(Mode(mode), Hear(hear))
 
 
 def pack(record: Record) -> str:
@@ -86,12 +131,12 @@ def unpack(value: str) -> Record:
 
 
 class Found(Struct, kw_only=True):
-    """A session found on the PBX, whole: its supervisor talks, listens, or has taken over."""
+    """A session found on the PBX, whole: its supervisor hears, waits, or has taken over."""
 
     record: Record
     phone: str
-    snoop: str | None
-    customer: str | None
+    snoop: str | None = None
+    customer: str | None = None
 
 
 class Remains(Struct, kw_only=True):
@@ -100,8 +145,6 @@ class Remains(Struct, kw_only=True):
     sessions: list[Found]
     stray_channels: list[str]
     """Of a session that was not yet, or is no longer, whole: to be hung up."""
-    stray_customers: list[str]
-    """In a bridge of such a session: to be given back."""
     stray_bridges: list[str]
 
 
@@ -119,58 +162,59 @@ def find(
     """
     mine = prefix(app)
     states = {str(c["id"]): str(c["state"]) for c in channels if str(c["id"]).startswith(mine)}
-    inside = {
-        str(bridge["id"]): [str(c) for c in bridge["channels"]]
-        for bridge in bridges
-        if str(bridge["id"]).startswith(mine)
-    }
-    remains = Remains(sessions=[], stray_channels=[], stray_customers=[], stray_bridges=[])
+    inside = {str(bridge["id"]): [str(c) for c in bridge["channels"]] for bridge in bridges}
+    remains = Remains(sessions=[], stray_channels=[], stray_bridges=[])
     kept: set[str] = set()
     for phone, state in states.items():
         if part_of(phone) != "phone" or state != "Up":
             continue
-        names = Names(app, session_of(phone))
-        found = _whole(phone, inside.get(names.bridge, ()), variable_of(phone), now)
+        bridge = next((ident for ident, members in inside.items() if phone in members), None)
+        found = _whole(phone, bridge, inside.get(bridge or "", ()), variable_of(phone), now)
         if found is not None:
             remains.sessions.append(found)
-            kept.update((phone, names.bridge, found.snoop or "", found.customer or ""))
+            kept.update((phone, Names(app, session_of(phone)).bridge, found.snoop or ""))
     remains.stray_channels = [unique for unique in states if part_of(unique) and unique not in kept]
-    for bridge, members in inside.items():
-        if bridge not in kept:
-            remains.stray_bridges.append(bridge)
-            remains.stray_customers += [member for member in members if part_of(member) is None]
+    remains.stray_bridges = [bridge for bridge in inside if bridge.startswith(mine) and bridge not in kept]
     return remains
 
 
-def stranded(
-    channels: Iterable[Mapping[str, Any]], bridges: Iterable[Mapping[str, Any]], app: str
-) -> list[str]:
-    """Customers whom a take-over moved into the application `app`, and whom nobody joined.
+def _whole(
+    phone: str, bridge: str | None, members: Collection[str], variable: str, now: Instant
+) -> Found | None:
+    """The session of a supervisor's channel that is up, in a bridge or in none.
 
-    The application is not left when its client goes away (Asterisk, res_stasis.c): they would wait for ever.
+    In her own bridge she has a snoop channel, or waits, also if the agent left while nobody looked; in
+    another one she has taken the customer over; in none she had answered a moment before, and was not in yet.
     """
-    inside = {str(channel) for bridge in bridges for channel in bridge["channels"]}
-    return [
-        str(channel["id"])
-        for channel in channels
-        if channel["dialplan"]["app_name"] == "Stasis"
-        and str(channel["dialplan"]["app_data"]).startswith(f"{app},takeover,")
-        and str(channel["id"]) not in inside
-    ]
-
-
-def _whole(phone: str, members: Collection[str], variable: str, now: Instant) -> Found | None:
-    snoop = next((c for c in members if part_of(c) in WHISPER), None)
-    customer = next((c for c in members if part_of(c) is None), None)
-    if phone not in members or (snoop is None and customer is None):
-        return None
     try:
         record = unpack(variable)
     except ValueError:
         return None  # written by another release of ctid, or not by ctid: it cannot be told who listens
-    mode = Mode.TAKEOVER if customer is not None else Mode(part_of(snoop or "") or "")
     kept = record.supervision
+    stance = stance_of(kept)
+    state = SupervisionState.ACTIVE
+    snoop = customer = None
+    if bridge is None:
+        return None
+    if bridge.startswith(OURS):
+        snoop = next((c for c in members if snooping(c) is not None), None)
+        heard = snooping(snoop or "")
+        if heard is None:
+            state = SupervisionState.WAITING
+        else:
+            stance = replace(heard, muted=stance.muted)
+    else:
+        customer = next((c for c in members if part_of(c) is None), None)
+        if customer is None:
+            return None
+        stance = Stance(Mode.TAKEOVER)
+    same = (kept.state, kept.mode) == (state, stance.mode)
     supervision = replace(
-        kept, state=SupervisionState.ACTIVE, mode=mode, since=kept.since if mode is kept.mode else now
+        kept,
+        state=state,
+        mode=stance.mode,
+        hear=stance.hear,
+        muted=stance.muted,
+        since=kept.since if same else now,
     )
     return Found(record=replace(record, supervision=supervision), phone=phone, snoop=snoop, customer=customer)

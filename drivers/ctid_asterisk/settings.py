@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quality: bool = True
     """Whether the reports of how audio travels (RTCP) are read: two a leg every five seconds."""
     takeover_context: str = "ctid-takeover"
+    handback_context: str = "ctid-handback"
     queue_log: str = QUEUE_LOG
     """The queue log's file, empty for none. The default is only read where Asterisk is on this machine."""
     allow_known_bad: bool = False

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import assert_never
 
-import msgspec
 import structlog
 
 from ctid.model.commands import (
@@ -20,8 +19,8 @@ from ctid.model.commands import (
 )
 from ctid.model.entities import Supervision
 from ctid.model.errors import PbxRefused, PbxUnavailable, SupervisionRefused
-from ctid.model.facts import SupervisionChanged
-from ctid.model.ids import PbxId, SupervisionId
+from ctid.model.facts import KeyPressed, SupervisionChanged
+from ctid.model.ids import AgentId, PbxId, SupervisionId
 from ctid.model.words import Mode
 from ctid.ports import Clock
 from ctid.tasks import TaskOwner
@@ -29,9 +28,10 @@ from ctid_asterisk import actions, versions
 from ctid_asterisk.actions import Action
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.channels import Channels
+from ctid_asterisk.handover import Handover
 from ctid_asterisk.outs import Reply
 from ctid_asterisk.settings import Settings
-from ctid_asterisk.supervise import Stage
+from ctid_asterisk.stage import Stage
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +43,9 @@ ARI_REPLACED_S = 30.0
 class Supervising:
     """Keeps ARI connected for as long as AMI is, and carries out the commands of supervision.
 
-    `act` sends an AMI action and waits for its whole answer, `channels` are those there are now, `tell`
-    hands a fact on. `is_told` says whether the first snapshot is; once it is, `want_snapshot` asks for one.
+    `act` sends an AMI action and waits for its whole answer, `channels` are those there are now, `address_of`
+    is what Asterisk dials to reach an agent, `tell` hands a fact on. `is_told` says whether the first
+    snapshot is; once it is, `want_snapshot` asks for one.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class Supervising:
         *,
         act: Callable[[Callable[[], Action]], Awaitable[Reply]],
         channels: Callable[[], Channels],
-        tell: Callable[[SupervisionChanged], None],
+        address_of: Callable[[AgentId], str | None],
+        tell: Callable[[SupervisionChanged | KeyPressed], None],
         is_told: Callable[[], bool],
         want_snapshot: Callable[[], None],
         on_failure: Callable[[BaseException], None],
@@ -69,12 +71,16 @@ class Supervising:
         self._tasks = tasks
         self._act = act
         self._channels = channels
+        self._address_of = address_of
         self._tell = tell
         self._is_told = is_told
         self._want_snapshot = want_snapshot
         self._on_failure = on_failure
         self._stage: Stage | None = None
         self._last_stage: Stage | None = None
+        self._handover: Handover | None = None
+        self._watched: dict[asyncio.Future[bool], Callable[[], bool | None]] = {}
+        """Who waits for something of the channels; none says that it is not decided yet."""
 
     @property
     def ready(self) -> bool:
@@ -97,21 +103,14 @@ class Supervising:
         told = ""
         while True:
             ari = Ari(settings.url, settings.username, settings.password, settings.app)
-            stage = Stage(
-                ari,
-                self._clock,
-                self._tell,
-                self._blind_transfer,
-                self._set_variable,
-                self._hang_up,
-                self._on_failure,
-            )
+            stage = Stage(ari, self, self._clock, self._tell, self._on_failure)
             try:
                 await ari.open()
                 events = self._tasks.spawn(f"{self._pbx}/ari/events", self._follow(stage))
                 await stage.recover(self.sessions() or ())
                 late = self._last_stage is None and self._is_told()
                 self._stage = self._last_stage = stage
+                self._handover = Handover(stage, self._clock, self._settings.handback_context)
                 if late:
                     self._want_snapshot()  # the first one could not tell which sessions there are
                 log.info("ari link up", pbx=self._pbx)
@@ -139,15 +138,15 @@ class Supervising:
 
     async def execute(self, command: SupervisionCommand) -> None:
         """Carry out a command; see `ctid.ports.Connection`."""
-        stage = self._stage
-        if stage is None:
+        stage, handover = self._stage, self._handover
+        if stage is None or handover is None:
             raise PbxUnavailable(
                 "supervision needs Asterisk's ARI, which is not connected: see [pbx.ari] in ctid.toml"
             )
         match command:
             case StartSupervision():
                 self._refuse_harm(command.supervision.mode)
-                await stage.start(self._without_harm(command))
+                await stage.start(command)
             case SwitchSupervision():
                 self._refuse_harm(command.mode)
                 await stage.switch(command)
@@ -159,11 +158,25 @@ class Supervising:
                 if near is None or agent is None or customer is None:
                     raise SupervisionRefused("call_ended", "agent and customer no longer talk")
                 back = agent.name.rpartition("-")[0]
-                await stage.take_over(command, near, back, customer.queue or "")
+                await handover.take_over(command, near, back, customer.queue or "")
+            case HandBack():
+                await self._check_context(self._settings.handback_context)
+                address = command.address or self._address_of(command.agent)
+                if address is None:
+                    raise SupervisionRefused(
+                        "agent_unreachable",
+                        f"nobody knows what to dial for agent {command.agent}: set [[agent]] address",
+                    )
+                await handover.hand_back(command, address)
+            case FollowSupervision():
+                self._refuse_harm(command.supervision.mode)
+                await stage.follow(command)
+            case KeepSupervision():
+                await stage.keep(command)
+            case GiveNotice():
+                await stage.give_notice(command)
             case EndSupervision():
                 await stage.end(command)
-            case FollowSupervision() | KeepSupervision() | HandBack() | GiveNotice():
-                raise SupervisionRefused("mode_not_possible", "this PBX's driver cannot do that")
             case _:
                 assert_never(command)
 
@@ -179,38 +192,74 @@ class Supervising:
                 f"{fault.cure[0].upper()}{fault.cure[1:]}, or set allow_known_bad = true in [[pbx]]",
             )
 
-    def _without_harm(self, command: StartSupervision) -> StartSupervision:
-        """The command without the keys that would switch to such a mode."""
-        keys = {key: mode for key, mode in command.keys.items() if not self._faults(mode)}
-        return msgspec.structs.replace(command, keys=keys)
-
-    async def _blind_transfer(self, channel: str, session: SupervisionId) -> None:
-        # Asterisk accepts a transfer to a context that does not exist, and then drops the customer.
-        known = await self._act(lambda: actions.show_dialplan(self._settings.takeover_context))
+    async def _check_context(self, context: str) -> None:
+        """See that a dialplan context is there. Raises PbxRefused."""
+        known = await self._act(lambda: actions.show_dialplan(context))
         if not known.ok or not known.items:
             raise PbxRefused(
-                f"the PBX has no dialplan context {self._settings.takeover_context!r}: include ctid's "
-                "extensions.ctid.conf in extensions.conf, and reload the dialplan"
+                f"the PBX has no dialplan context {context!r}: include ctid's extensions.ctid.conf in "
+                "extensions.conf, and reload the dialplan"
             )
+
+    # AMI's part, see `parts.Ami` ------------------------------------------------------------------
+
+    async def blind_transfer(self, channel: str, session: SupervisionId) -> None:
+        """Have the party that `channel` talks with leave for the take-over context. Raises CtidError."""
+        # Asterisk accepts a transfer to a context that does not exist, and then drops the customer.
         context = self._settings.takeover_context
+        await self._check_context(context)
         reply = await self._act(
-            lambda: actions.blind_transfer(self._name(channel), exten=session, context=context)
+            lambda: actions.blind_transfer(self.name_of(channel), exten=session, context=context)
         )
         if not reply.ok:
             raise PbxRefused(f"the PBX refused to move the customer: {reply.text}")
 
-    async def _set_variable(self, channel: str, name: str, value: str) -> None:
-        reply = await self._act(lambda: actions.setvar(name, value, channel=self._name(channel)))
+    async def set_variable(self, channel: str, name: str, value: str) -> None:
+        """Set a channel's variable; raises `SupervisionRefused` when the channel is gone."""
+        reply = await self._act(lambda: actions.setvar(name, value, channel=self.name_of(channel)))
         if not reply.ok:
             raise SupervisionRefused("call_ended", f"the customer is no longer there: {reply.text}")
 
-    async def _hang_up(self, channel: str) -> None:
+    async def hang_up(self, channel: str) -> None:
         """Hang up a channel of ours, or one that is gone already."""
-        reply = await self._act(lambda: actions.hangup(self._name(channel)))
+        reply = await self._act(lambda: actions.hangup(self.name_of(channel)))
         if not reply.ok and reply.text != "No such channel":
             raise PbxRefused(f"the PBX refused to hang up {channel}: {reply.text}")
 
-    def _name(self, unique: str) -> str:
+    def name_of(self, channel: str) -> str:
         """A channel's full name: its unique id may have been chosen by somebody, and look like anything."""
-        channel = self._channels().by_id.get(unique)
-        return channel.name if channel is not None else unique
+        known = self._channels().by_id.get(channel)
+        return known.name if known is not None else channel
+
+    async def together(self, first: str, second: str, within_s: float) -> bool:
+        """Wait until two channels are in one bridge; false when they are not by then, or one has gone."""
+        seen: set[str] = set()
+
+        def decided() -> bool | None:
+            by_id = self._channels().by_id
+            seen.update(unique for unique in (first, second) if unique in by_id)
+            if any(unique not in by_id for unique in seen):
+                return False
+            if len(seen) < 2 or by_id[first].bridge is None:
+                return None
+            return by_id[first].bridge == by_id[second].bridge or None
+
+        answer = decided()
+        if answer is not None or within_s <= 0:
+            return bool(answer)
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._watched[future] = decided
+        try:
+            async with asyncio.timeout(within_s):
+                return await future
+        except TimeoutError:
+            return False
+        finally:
+            del self._watched[future]
+
+    def heard(self) -> None:
+        """Something came from the PBX: tell those who wait for the channels to be otherwise."""
+        for future, decided in self._watched.items():
+            answer = None if future.done() else decided()
+            if answer is not None:
+                future.set_result(answer)

@@ -1,0 +1,193 @@
+"""Take-over and hand-back: each is one step of the PBX, prepared, watched, undone where it did not happen.
+
+Before the agent is released, supervisor and customer talk: the session barges, and the counts of RTP packets
+say that audio goes both ways. Then AMI's `BlindTransfer` moves the customer into a dialplan context that
+joins him with the supervisor's channel; no step of ours is needed in between, so ctid may die at any point.
+A hand-back is the same the other way round: the agent is rung, and joined by the dialplan as she answers.
+"""
+
+import asyncio
+
+import structlog
+
+from ctid.model.commands import HandBack, TakeOver
+from ctid.model.errors import CtidError, SupervisionRefused
+from ctid.model.words import Hear, Mode, SupervisionEnd, SupervisionState
+from ctid.ports import Clock
+from ctid_asterisk.ari import AriError, AriLost
+from ctid_asterisk.parts import JOIN_S
+from ctid_asterisk.refusals import told_as_ctid_errors
+from ctid_asterisk.sessions import BACK, JOIN, QUEUE_BACK, Stance, back_id
+from ctid_asterisk.stage import Stage
+from ctid_asterisk.stage_session import Session
+
+log = structlog.get_logger(__name__)
+
+BARGING = Stance(Mode.BARGE, Hear.BOTH)
+CONFIRM_S = 1.0
+"""Audio that is there is seen within some packets, of 20 ms each."""
+PACKETS_S = 0.04
+"""Between two looks at the counts of packets: two packets of the usual length."""
+
+
+class Handover:
+    """Conducts take-overs and hand-backs of the sessions on a stage."""
+
+    def __init__(self, stage: Stage, clock: Clock, handback_context: str) -> None:
+        self._stage = stage
+        self._ari = stage.parts.ari
+        self._ami = stage.parts.ami
+        self._clock = clock
+        self._handback_context = handback_context
+
+    async def take_over(self, command: TakeOver, near: str, back: str, queue: str) -> None:
+        """Leave the customer with the supervisor; see the command.
+
+        `near` is the channel that holds the customer's place towards the agent. If the supervisor is gone
+        when he arrives, the dialplan rings `back`; if that is in vain, he waits in `queue`, if any.
+        """
+        session = self._stage.session(command.supervision)
+        async with session.lock, told_as_ctid_errors():
+            session.check()
+            if session.customer is not None:
+                return
+            before = session.stance
+            self._stage.change(session, state=SupervisionState.SWITCHING)
+            await self._stage.stand(session, BARGING)
+            customer = str(command.customer)
+            try:
+                await self._confirm(session, customer)
+                for name, value in (
+                    (JOIN, self._ami.name_of(session.phone)),
+                    (BACK, back),
+                    (QUEUE_BACK, queue),
+                ):
+                    await self._ami.set_variable(customer, name, value)
+                await self._move(session, customer, near)
+            except BaseException as error:
+                await self._undo(session, before)
+                if (failure := session.failure(error)) is not None:
+                    raise failure from error
+                raise
+            await self._taken(session, customer)
+
+    async def _confirm(self, session: Session, customer: str) -> None:
+        """See that audio goes both ways between her and the PBX, and to the customer."""
+        counts = (self._ari.packets(session.phone), self._ari.packets(customer))
+        hers, his = await asyncio.gather(*counts)
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                while True:
+                    await asyncio.sleep(PACKETS_S)
+                    session.check()
+                    hers_now = await self._ari.packets(session.phone)
+                    his_now = await self._ari.packets(customer)
+                    if _flows(hers, hers_now, both=True) and _flows(his, his_now, both=False):
+                        return
+        except TimeoutError as error:
+            raise SupervisionRefused(
+                "takeover_failed",
+                "no audio comes from her phone, or none goes to the customer: he keeps the agent, lest he be "
+                "alone; look at her microphone, and at the network between her phone and the PBX",
+            ) from error
+
+    async def _move(self, session: Session, customer: str, near: str) -> None:
+        """Have the PBX release the agent and join the customer with the supervisor; raises if it did not."""
+        if session.snoop is not None:
+            session.leaving.add(session.snoop)
+        try:
+            await self._ami.blind_transfer(near, session.supervision.id)
+        except CtidError as error:
+            # The answer may be lost, and the customer be there all the same.
+            if not await self._ami.together(session.phone, customer, 0.0):
+                raise
+            log.info("moved without an answer", supervision=session.supervision.id, reason=error.detail)
+            return
+        if not await self._ami.together(session.phone, customer, JOIN_S):
+            raise SupervisionRefused(
+                "takeover_failed", "the customer was moved, and not joined with her: he rings the agent back"
+            )
+
+    async def _undo(self, session: Session, before: Stance) -> None:
+        """Have all as it was; where the agent has left meanwhile, the session waits."""
+        snoop = session.snoop
+        if session.over or session.lost is not None or snoop is None:
+            return  # told already
+        session.leaving.discard(snoop)
+        if snoop in session.left:
+            self._stage.lost_part(session, snoop, 0)
+            return
+        await self._stage.stand(session, before)
+        self._stage.change(session, state=SupervisionState.ACTIVE)
+
+    async def _taken(self, session: Session, customer: str) -> None:
+        snoop, session.snoop = session.snoop, None
+        session.customer = customer
+        self._stage.change(
+            session, state=SupervisionState.ACTIVE, mode=Mode.TAKEOVER, hear=Hear.BOTH, muted=False
+        )
+        if snoop is not None:
+            await self._stage.parts.clear(session, snoop)
+        try:
+            await self._ari.follow(customer)
+        except (AriError, AriLost) as error:
+            # He may have hung up at once; the core sees the end of the call as well.
+            log.info("customer not followed", channel=customer, reason=str(error))
+        await self._stage.parts.keep(session)
+
+    async def hand_back(self, command: HandBack, address: str) -> None:
+        """Return the customer to the agent at `address`, and end the session; see the command."""
+        session = self._stage.session(command.supervision)
+        async with session.lock, told_as_ctid_errors():
+            session.check()
+            customer = session.customer
+            if customer is None:
+                raise SupervisionRefused(
+                    "mode_not_possible", "the customer was not taken over: he has an agent"
+                )
+            channel = back_id(session.supervision.id, self._clock.now())
+            self._stage.change(session, state=SupervisionState.SWITCHING)
+            session.leaving.add(session.phone)  # as the customer leaves her, she has nobody
+            try:
+                await self._ari.dial_into(
+                    channel,
+                    address,
+                    self._handback_context,
+                    session.supervision.id,
+                    command.ring_s,
+                    {JOIN: self._ami.name_of(customer)},
+                )
+                joined = await self._ami.together(channel, customer, command.ring_s + JOIN_S)
+            except BaseException as error:
+                await self._stage.parts.cleared(channel)
+                self._stays(session)
+                if isinstance(error, AriError):
+                    raise SupervisionRefused(
+                        "agent_unreachable", f"the agent's phone cannot be rung: {error}"
+                    ) from error
+                raise
+            if not joined:
+                await self._stage.parts.cleared(channel)
+                self._stays(session)
+                raise SupervisionRefused(
+                    "agent_no_answer",
+                    f"agent {command.agent} did not answer; the customer stays with the supervisor",
+                )
+            session.customer = None
+            await self._stage.finish(session, SupervisionEnd.HANDED_BACK)
+
+    def _stays(self, session: Session) -> None:
+        """The customer stays with the supervisor."""
+        session.leaving.discard(session.phone)
+        if session.phone in session.left:
+            self._stage.lost_part(session, session.phone, 0)
+        elif not session.over:
+            self._stage.change(session, state=SupervisionState.ACTIVE)
+
+
+def _flows(before: tuple[int, int] | None, now: tuple[int, int] | None, *, both: bool) -> bool:
+    """Whether audio has come and gone meanwhile; what has no RTP of its own cannot be asked."""
+    if before is None or now is None:
+        return True
+    came, went = now[0] > before[0], now[1] > before[1]
+    return came and went if both else came or went

@@ -1,0 +1,88 @@
+"""One supervision session under way: its parts on the PBX, and who waits for what of them."""
+
+import asyncio
+
+from ctid.model.entities import Supervision
+from ctid.model.errors import CtidError
+from ctid.model.words import SupervisionEnd, SupervisionState
+from ctid_asterisk.refusals import Ended, gone
+from ctid_asterisk.sessions import Names, Record, Stance, stance_of
+
+
+class Session:
+    """One session that is under way."""
+
+    def __init__(self, record: Record, names: Names, phone: str) -> None:
+        self.record = record
+        self.names = names
+        self.phone = phone
+        self.snoop: str | None = None
+        self.customer: str | None = None
+        """The customer's channel, once he has been taken over."""
+        self.made: set[str] = set()
+        """What is to be cleared away at its end: the bridge, and the channels that the PBX may have."""
+        self.leaving: set[str] = set()
+        """Channels whose end is our own doing."""
+        self.left: set[str] = set()
+        """Those of them that have ended."""
+        self.joined: dict[str, asyncio.Future[None]] = {}
+        """Channels we wait for: done when they enter the application, failed when they end."""
+        self.lock = asyncio.Lock()
+        self.lost: SupervisionEnd | None = None
+        """Why it cannot go on, from the moment that the PBX tells it."""
+        self.over = False
+
+    @property
+    def supervision(self) -> Supervision:
+        """The session as it is published."""
+        return self.record.supervision
+
+    @property
+    def stance(self) -> Stance:
+        """Who hears her, and whom she hears."""
+        return stance_of(self.supervision)
+
+    @property
+    def is_ringing(self) -> bool:
+        """Whether her phone has not been answered yet."""
+        return self.supervision.state is SupervisionState.RINGING
+
+    def check(self) -> None:
+        """Raise what ended the session, if anything has."""
+        if self.over or self.lost is not None:
+            raise gone(self.lost)
+
+    def failure(self, error: BaseException) -> CtidError | None:
+        """What to tell instead of `error`, when the session is lost; none when `error` is the reason."""
+        if self.lost is None:
+            return None
+        refusal = gone(self.lost)
+        refusal.__cause__ = error
+        return refusal
+
+    def expect(self, channel: str) -> asyncio.Future[None]:
+        """Wait for a channel to enter the application; set up before it is asked to."""
+        future = asyncio.get_running_loop().create_future()
+        self.joined[channel] = future
+        return future
+
+    def settle(self, channel: str, failure: Exception | None) -> bool:
+        """Tell the one who waits for a channel; false when nobody does."""
+        future = self.joined.pop(channel, None)
+        if future is None or future.done():
+            return False
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
+            future.exception()  # the waiter may have given up already
+        return True
+
+    def settle_all(self, failure: Exception) -> None:
+        """Tell all who wait that it will not come."""
+        for channel in list(self.joined):
+            self.settle(channel, failure)
+
+    def stop_ringing(self) -> None:
+        """Whoever waits for her to answer stops here."""
+        self.settle(self.phone, Ended(self.phone, 0))
