@@ -102,6 +102,8 @@ class Agent(Struct, frozen=True, kw_only=True, gc=False):
     call: CallId | None = None
     """The call she is talking in or that rings at her, whichever is further on."""
     after_call_work: AfterCallWork | None = None
+    monitored: bool = False
+    """A supervisor hears her now, and she is to know: what a lamp on her desk shows."""
     queues: tuple[Membership, ...] = ()
 
 

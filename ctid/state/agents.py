@@ -84,6 +84,7 @@ def derive_agent(
     suspect: str,
     at: Instant,
     stale: bool,
+    monitored: bool = False,
     lingers: bool = False,
 ) -> Agent:
     """Derive an agent; with no membership she is logged out, once the call a queue brought her is over.
@@ -132,6 +133,7 @@ def derive_agent(
         device=device,
         call=call,
         after_call_work=work if memberships else None,
+        monitored=monitored,
         queues=memberships,
     )
 

@@ -8,7 +8,7 @@ from ctid.model.entities import AfterCallWork, Agent, Call, Device, Supervision
 from ctid.model.facts import Fact, Leg, Member, Snapshot
 from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.words import AgentState, CallState, SupervisionState
+from ctid.model.words import AgentState, CallState, NoticeKind, SupervisionState
 from ctid.state.agents import Activity, are_alone, derive_agent, doing
 from ctid.state.calls import call_id, derive_call
 from ctid.state.changes import Update
@@ -76,14 +76,17 @@ class Deriving(Tables):
             call = moved[call]
         supervision = replace(supervision, call=call, confirmed_at=old.confirmed_at if old else None)
         if old is not None:
-            self._touch_call(old)
+            self._touch_supervised(old)
         self._put(self.supervisions, supervision.id, supervision, at)
         if supervision.state is SupervisionState.ENDED:
             self._put(self.supervisions, supervision.id, None, at)
             self._moved.pop(supervision.id, None)
-        self._touch_call(supervision)
+        self._touch_supervised(supervision)
 
-    def _touch_call(self, supervision: Supervision) -> None:
+    def _touch_supervised(self, supervision: Supervision) -> None:
+        agent = self.agents.get(supervision.agent) if supervision.agent is not None else None
+        if agent is not None and agent.pbx == supervision.pbx:
+            self._dirty_agents[agent.id] = None
         if supervision.call is not None:
             self._dirty_calls[supervision.call.removeprefix(f"{supervision.pbx}.")] = None
 
@@ -190,6 +193,7 @@ class Deriving(Tables):
             suspect=self._suspects.get(("agent", ident), ""),
             at=at,
             stale=self._stale(rows.pbx),
+            monitored=any(is_told_of(session, ident) for session in self.supervisions.values()),
             lingers=lingers,
         )
         if old is not None and (old.state, old.reason) != (agent.state, agent.reason):
@@ -291,6 +295,12 @@ def _callers_leg(rows: Rows, members: Collection[Member]) -> Leg | None:
         if caller and caller in rows.legs:
             return rows.legs[caller]
     return None
+
+
+def is_told_of(session: Supervision, agent: AgentId) -> bool:
+    """Whether a session is one in which this agent is heard now, and by which she is to know it."""
+    heard = session.state in (SupervisionState.ACTIVE, SupervisionState.SWITCHING)
+    return session.agent == agent and heard and session.notice is not NoticeKind.NONE
 
 
 def has_parties(rows: Rows, key: str) -> bool:

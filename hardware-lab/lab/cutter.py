@@ -56,6 +56,9 @@ class Cutter:
         self.port: int = self._listener.getsockname()[1]
         self._connections: list[Connection] = []
         self._is_stalled = False
+        self._stop_after = b""
+        self.stopped = threading.Event()
+        """Set once what `stop_after` waits for has passed."""
         self._is_closing = False
         self._passed = 0
         self._lock = threading.Lock()
@@ -110,10 +113,20 @@ class Cutter:
             self._is_stalled = True
         self._wake()
 
+    def stop_after(self, words: bytes) -> None:
+        """Pass on the next piece that a client sends with these words in it, and stall then, at once.
+
+        A program that is to be killed between two of its steps is where it is to be then.
+        """
+        with self._lock:
+            self.stopped.clear()
+            self._stop_after = words
+
     def restore(self) -> None:
         """Relay as before: what was stalled goes on whole; after `cut`, new connections are taken."""
         with self._lock:
             self._is_stalled = False
+            self._stop_after = b""
             if self._listener is None:
                 self._listener = self._listen(self.port)
         self._wake()
@@ -178,7 +191,9 @@ class Cutter:
                 continue
             try:
                 for pipe in connection.pipes:
-                    self._pump(pipe)
+                    self._pump(pipe, from_client=pipe is connection.pipes[0])
+                    if self._is_stalled:
+                        return
             except OSError:
                 # One side broke it off: so does the other.
                 connection.close(reset=True)
@@ -206,7 +221,7 @@ class Cutter:
         target.setblocking(False)
         self._connections.append(Connection(client, target))
 
-    def _pump(self, pipe: Pipe) -> None:
+    def _pump(self, pipe: Pipe, *, from_client: bool) -> None:
         try:
             if not pipe.waiting and not pipe.is_over:
                 pipe.waiting = pipe.source.recv(CHUNK)
@@ -214,6 +229,11 @@ class Cutter:
             if pipe.waiting:
                 sent = pipe.sink.send(pipe.waiting)
                 self._passed += sent
+                words = self._stop_after
+                if words and from_client and words in pipe.waiting[:sent]:
+                    self._stop_after = b""
+                    self._is_stalled = True
+                    self.stopped.set()
                 pipe.waiting = pipe.waiting[sent:]
         except BlockingIOError:
             return

@@ -110,10 +110,11 @@ def write_configuration(
     phone_keys: bool = False,
     state: Path | None = None,
     ami: int | None = None,
+    ari: int | None = None,
 ) -> Path:
     """Write the `ctid.toml` of a rig, and return where it is.
 
-    `state`: another state directory; `ami`: another port for AMI than Asterisk's own, such as a relay's.
+    `state`: another state directory; `ami`, `ari`: other ports than Asterisk's own, such as relays'.
     """
     state = state or rig.base / "ctid"
     state.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,7 @@ def write_configuration(
         rates=WIDE_RATES,
         mqtt=rig.ports.mqtt,
         ami=ami or rig.ports.ami,
-        ari=rig.ports.ari,
+        ari=ari or rig.ports.ari,
         queue_log=rig.paths.queue_log,
         ring_s=ring_s,
         phone_keys=str(phone_keys).lower(),
@@ -165,9 +166,13 @@ def service(rig: Rig, configuration: Path, environment: Mapping[str, str] | None
 
 
 def maker(
-    *, ring_s: float = 20.0, phone_keys: bool = False, through: Cutter | None = None
+    *,
+    ring_s: float = 20.0,
+    phone_keys: bool = False,
+    through: Cutter | None = None,
+    ari_through: Cutter | None = None,
 ) -> Callable[[Rig], Service]:
-    """What `Rig` takes among its `services`. `through`: the relay by which the daemon reaches AMI.
+    """What `Rig` takes among its `services`. `through`, `ari_through`: relays to AMI and ARI for the daemon.
 
     `Rig.kill("ctid")` ends it as a crash does, and `Rig.restart("ctid")` starts it again with the same
     configuration and the same state directory.
@@ -176,7 +181,15 @@ def maker(
     def make(rig: Rig) -> Service:
         if through is not None:
             through.target = rig.ports.ami
-        ami = through.port if through else None
-        return service(rig, write_configuration(rig, ring_s=ring_s, phone_keys=phone_keys, ami=ami))
+        if ari_through is not None:
+            ari_through.target = rig.ports.ari
+        path = write_configuration(
+            rig,
+            ring_s=ring_s,
+            phone_keys=phone_keys,
+            ami=through.port if through else None,
+            ari=ari_through.port if ari_through else None,
+        )
+        return service(rig, path)
 
     return make

@@ -2,7 +2,7 @@
 
 from ctid.model.entities import Supervision
 from ctid.model.ids import SupervisionId
-from ctid.model.words import SnapshotReason, SupervisionEnd, SupervisionState
+from ctid.model.words import NoticeKind, SnapshotReason, SupervisionEnd, SupervisionState
 from ctid.state.changes import Change
 from helpers.floor import Floor
 
@@ -50,3 +50,20 @@ def test_an_armed_one_is_not_the_pbxs_to_know(floor: Floor) -> None:
     changes = [update for update in updates if isinstance(update, Change)]
     ends = [change.new.end for change in changes if isinstance(change.new, Supervision)]
     assert ends == [SupervisionEnd.LOST]
+
+
+def test_she_who_is_to_know_is_told_while_she_is_heard(floor: Floor) -> None:
+    """Not while the supervisor waits, nor where no notice is to be given."""
+    floor.link_up()
+    floor.agent_joins("1001", "support")
+    _talking(floor, "c1")
+    floor.supervisor("s1", "c1", notice=NoticeKind.MQTT)
+    assert floor.agent("1001").monitored
+    floor.supervisor("s1", state=SupervisionState.WAITING)
+    assert not floor.agent("1001").monitored
+    floor.supervisor("s1", state=SupervisionState.ACTIVE, notice=NoticeKind.NONE)
+    assert not floor.agent("1001").monitored
+    floor.supervisor("s1", notice=NoticeKind.TONE)
+    assert floor.agent("1001").monitored
+    floor.supervisor_leaves("s1")
+    assert not floor.agent("1001").monitored
