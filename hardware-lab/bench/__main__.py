@@ -10,13 +10,14 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from bench import click, figures, ingest, mqtt, switch
+from bench import click, figures, ingest, mqtt, switch, whisper
 from bench.figures import Report
 
 BENCHES: dict[str, Callable[[], Report]] = {
     "ingest": ingest.run,
     "click": click.run,
     "switch": switch.run,
+    "whisper": whisper.run,
     "mqtt": mqtt.run,
 }
 
