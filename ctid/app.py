@@ -295,7 +295,10 @@ class _Rooms:
 
     def _supervisions(self, publisher: MqttPublisher | None) -> tuple[SupervisionService, Follower]:
         config, rules = self._config, self._config.supervision
-        phones = {phone.name: Phone(pbx=PbxId(phone.pbx), address=phone.address) for phone in config.phones}
+        phones = {
+            phone.name: Phone(pbx=PbxId(phone.pbx), address=phone.address, pin=phone.pin)
+            for phone in config.phones
+        }
         policy = Policy(
             ring_s=rules.ring_s,
             phone_keys=rules.phone_keys,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ctid.agents.reasons import fault_of
-from ctid.config_schema import Config
-from ctid.model.addresses import fault_of_phone
+from ctid.config_schema import Config, PhoneConfig
+from ctid.model.addresses import fault_of_phone, outside_number
 from ctid.model.ids import safe_id
 from ctid.toml_reader import Mistake, nearest
 
@@ -100,6 +100,19 @@ def _tokens(config: Config) -> Iterator[Mistake]:
             yield Mistake(path=("token", index, "sha256"), problem=problem, cure=cure)
 
 
+def _pin(index: int, phone: PhoneConfig) -> Iterator[Mistake]:
+    """Whoever answers outside has to show that it is she."""
+    good = phone.pin.isascii() and phone.pin.isdigit() and 4 <= len(phone.pin) <= 12
+    if phone.outside != good or (phone.pin and not good):
+        yield Mistake(
+            path=("phone", index, "pin"),
+            problem="an outside phone needs a PIN of 4 to 12 digits"
+            if phone.outside
+            else "is no outside phone's",
+            cure='write pin = "…", or pin_file, and outside = true' if phone.outside else "leave it out",
+        )
+
+
 def _addresses(config: Config) -> Iterator[Mistake]:
     for index, pbx in enumerate(config.pbx[1:], 1):
         # Agents, devices and queues are known by their id alone: 1001 of two PBXs would be one agent.
@@ -108,7 +121,16 @@ def _addresses(config: Config) -> Iterator[Mistake]:
     if not config.pbx:
         yield Mistake(path=("pbx",), problem="there is no PBX", cure="add a [[pbx]] table")
     for index, phone in enumerate(config.phones):
-        if fault := fault_of_phone(phone.address):
+        yield from _pin(index, phone)
+        number = outside_number(phone.address)
+        if phone.outside and number is not None:
+            if not number.startswith(config.supervision.outside_prefixes or ("none",)):
+                yield Mistake(
+                    path=("phone", index, "address"),
+                    problem=f"the number {number} begins with none of supervision.outside_prefixes",
+                    cure="name there how the numbers begin that a call for a supervisor may go to",
+                )
+        elif fault := fault_of_phone(phone.address):
             problem, cure = f"{phone.address!r} {fault}", 'name one phone of the PBX, such as "PJSIP/2001"'
             yield Mistake(path=("phone", index, "address"), problem=problem, cure=cure)
     if not config.state_directory.is_absolute():

@@ -82,11 +82,17 @@ class TokenConfig(Struct, frozen=True, kw_only=True):
 
 
 class PhoneConfig(Struct, frozen=True, kw_only=True):
-    """A supervisor's phone: `address` is what the PBX dials, such as `PJSIP/2001`."""
+    """A supervisor's phone: `address` is what the PBX dials, such as `PJSIP/2001`.
+
+    One that is `outside` is a number behind a trunk, or may be in anybody's hands: whoever answers has to
+    enter the `pin` before she hears anything.
+    """
 
     name: str
     pbx: str
     address: str
+    outside: bool = False
+    pin: Secret = Secret()
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True):
@@ -137,6 +143,8 @@ class SupervisionConfig(Struct, frozen=True, kw_only=True):
     phone_keys: bool = False
     """Whether keys pressed on the supervisor's phone may switch the mode at all."""
     phone_keys_roles: tuple[UserRole, ...] = (UserRole.SUPERVISOR, UserRole.ADMIN)
+    outside_prefixes: tuple[str, ...] = ()
+    """How the numbers begin that an outside phone may have; none: no outside number at all."""
 
 
 class AgentRules(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import re
 
 _PHONE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_OUTSIDE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}/(\+?[0-9]{3,20})@[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _DIALPLAN = "local/"
 
 
@@ -21,3 +22,9 @@ def fault_of_phone(address: str) -> str:
     if "@" in address or address.count("/") > 1:
         return "is a number behind a trunk, not a phone"
     return "is not a technology, a slash, and a name of letters, digits and _ . -"
+
+
+def outside_number(address: str) -> str | None:
+    """The number in an address behind a trunk, such as `PJSIP/+33612345678@trunk`, or none."""
+    found = _OUTSIDE.fullmatch(address)
+    return found[1] if found else None

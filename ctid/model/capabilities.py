@@ -9,6 +9,8 @@ class Capability(StrEnum):
     SUPERVISE = "supervise"
     """Listen, whisper and barge, switched live."""
     TAKE_OVER = "take_over"
+    PIN = "pin"
+    """Ask whoever answers a supervisor's phone for a PIN."""
     HAND_BACK = "hand_back"
     HEAR_CUSTOMER = "hear_customer"
     """Hear the customer alone, whatever the mode."""

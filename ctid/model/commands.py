@@ -12,13 +12,15 @@ class StartSupervision(Struct, frozen=True, kw_only=True):
 
     `supervision` is the session as it is to be published, its state `ringing`; `address` is the
     phone's on the PBX; `target` is the agent's leg, none when she is to wait for one; `ring_s` bounds the
-    ringing, in seconds. The keys of her phone do nothing; they are told (`KeyPressed`).
+    ringing, in seconds. With a `pin` she has to enter it before she hears anything. Else the keys of her
+    phone do nothing; they are told (`KeyPressed`).
     """
 
     supervision: Supervision
     address: str
     target: LegId | None
     ring_s: float
+    pin: str = ""
 
 
 class SwitchSupervision(Struct, frozen=True, kw_only=True):

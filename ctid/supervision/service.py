@@ -58,10 +58,11 @@ _FREE = frozenset({AgentState.READY, AgentState.NOT_READY, AgentState.WORKING_AF
 
 
 class Phone(Struct, frozen=True, kw_only=True):
-    """A supervisor's phone: its PBX, and its address there."""
+    """A supervisor's phone: its PBX, its address there, and the PIN to be entered on it, if any."""
 
     pbx: PbxId
     address: str
+    pin: str = ""
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -141,9 +142,13 @@ class SupervisionService:
 
     def beginning(self, session: Supervision, target: LegId | None) -> StartSupervision:
         """The command that rings her phone."""
-        address = self._phones[session.phone].address
+        phone = self._phones[session.phone]
         return StartSupervision(
-            supervision=session, address=address, target=target, ring_s=self._policy.ring_s
+            supervision=session,
+            address=phone.address,
+            target=target,
+            ring_s=self._policy.ring_s,
+            pin=phone.pin,
         )
 
     async def _planned(
@@ -163,6 +168,10 @@ class SupervisionService:
         if name in self._ringing or any(s.phone == name for s in self._hub.store.supervisions.values()):
             raise SupervisionRefused(
                 "already_active", f"the phone {name!r} is in a session already: end or switch that one"
+            )
+        if phone.pin and Capability.PIN not in connection.capabilities:
+            raise SupervisionRefused(
+                "phone_not_allowed", f"this PBX cannot ask for the PIN of the outside phone {name!r}"
             )
         self._check_side(request.hear, request.mode, connection.capabilities)
         if request.scope is not Scope.CALL and (agent is None or request.agent is None):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ctid.model.addresses import fault_of_phone
+from ctid.model.addresses import fault_of_phone, outside_number
 from ctid_asterisk.wire import ArgumentError, InjectionError, encode
 
 DEFAULT_DEADLINE_S = 5.0
@@ -98,7 +98,7 @@ def phone(address: str) -> str:
     """The address of one phone, as it is; for whatever rings one. Raises ArgumentError, InjectionError."""
     if any(breaker in address for breaker in "\r\n\0"):
         raise InjectionError("a line break or NUL in a phone's address")
-    if fault := fault_of_phone(address):
+    if outside_number(address) is None and (fault := fault_of_phone(address)):
         raise ArgumentError(f"the phone's address {address[:80]!r} {fault}")
     return address
 

@@ -196,6 +196,7 @@ class AsteriskConnection:
                 Capability.SUPERVISE,
                 Capability.TAKE_OVER,
                 Capability.HAND_BACK,
+                Capability.PIN,
                 Capability.HEAR_CUSTOMER,
                 Capability.NOTICE_TONE,
             }

@@ -32,6 +32,7 @@ from ctid.tasks import TaskOwner
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.channels import session_of
 from ctid_asterisk.parts import JOIN_S, Ami, Parts
+from ctid_asterisk.pin import PinEntry
 from ctid_asterisk.refusals import Ended, gone, no_phone, told_as_ctid_errors
 from ctid_asterisk.sessions import (
     VARIABLE,
@@ -53,6 +54,10 @@ CALLER = '"Supervision" <ctid>'
 NOTICE = "tone:1400/300,0/60000"
 """The tone of a notice, the one by which a recorded line is told (ITU-T E.180, recording tone)."""
 NOTICE_S = 0.4
+PIN = "pin"
+"""What a session waits for, as for a channel."""
+PIN_TONE = "tone:425/200,0/1800"
+PIN_S = 20.0
 
 Event = dict[str, Any]
 
@@ -147,6 +152,8 @@ class Stage:
             if ended.channel != session.phone:
                 raise SupervisionRefused("call_ended", "the call ended while the phone rang") from ended
             raise no_phone(command, ended.cause) from ended
+        if command.pin:
+            await self._ask_pin(session, command.pin)
         await self._ari.mute(session.phone, on=stance.silent)
         await self._ari.add(session.names.bridge, session.phone, absorb_dtmf=True)
         session.check()
@@ -154,6 +161,21 @@ class Stage:
             await self._wait(session)
             return
         self.change(session, state=SupervisionState.ACTIVE)
+
+    async def _ask_pin(self, session: Session, pin: str) -> None:
+        """Have whoever answered enter the PIN, hearing a tone meanwhile. Raises SupervisionRefused."""
+        entered = session.expect(PIN)
+        session.pin = PinEntry(pin)
+        try:
+            await self._ari.play(session.phone, session.names.tone, PIN_TONE)
+            async with asyncio.timeout(PIN_S):
+                await entered
+        except TimeoutError as error:
+            raise SupervisionRefused("pin_wrong", f"no PIN was entered within {PIN_S:g} s") from error
+        finally:
+            session.pin = None
+            session.joined.pop(PIN, None)
+            await self.parts.tried("tone not stopped", session.names.tone, self._ari.stop_play)
 
     async def switch(self, command: SwitchSupervision) -> None:
         """Change who hears her and whom she hears; see the command."""
@@ -482,7 +504,12 @@ class Stage:
 
     def _key(self, channel: str, digit: str) -> None:
         for session in self._sessions.values():
-            if channel == session.phone and not session.is_ringing:
+            if channel == session.phone and session.pin is not None:
+                right = session.pin.press(digit)
+                if right is not None:
+                    wrong = SupervisionRefused("pin_wrong", "the PIN was wrong three times")
+                    session.settle(PIN, None if right else wrong)
+            elif channel == session.phone and not session.is_ringing:
                 self._tell(
                     KeyPressed(
                         pbx=session.supervision.pbx,

@@ -5,6 +5,7 @@ import asyncio
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError
 from ctid.model.words import SupervisionEnd, SupervisionState
+from ctid_asterisk.pin import PinEntry
 from ctid_asterisk.refusals import Ended, gone
 from ctid_asterisk.sessions import Names, Record, Stance, stance_of
 
@@ -31,6 +32,8 @@ class Session:
         self.lost: SupervisionEnd | None = None
         """Why it cannot go on, from the moment that the PBX tells it."""
         self.over = False
+        self.pin: PinEntry | None = None
+        """While whoever answered her phone has to enter it."""
 
     @property
     def supervision(self) -> Supervision:

@@ -17,6 +17,8 @@ from lab.roster import SUPERVISORS
 
 ROLES = ("admin", "supervisor", "integrator", "viewer")
 TOKENS_FILE = "tokens"
+OUTSIDE_PHONE, PIN = "mobile", "4711"
+"""A supervisor's phone that may be in anybody's hands: the last one of the roster, with a PIN."""
 ENV_FILE = "env"
 PYTHON_PATH = os.pathsep.join(str(CHECKOUT / folder) for folder in ("hardware-lab", "drivers", "."))
 """Where this checkout's packages are, for a program that is started in any folder."""
@@ -134,9 +136,11 @@ def write_configuration(
         digest = hashlib.sha256(token.encode()).hexdigest()
         text += f'\n[[token]]\nname = "lab-{role}"\nrole = "{role}"\nsha256 = "{digest}"\nlab = true\n'
         if role == "supervisor":
-            text += f"phones = {phones}\n"
+            text += f"phones = {[*phones, OUTSIDE_PHONE]}\n"
     for phone in phones:
         text += f'\n[[phone]]\nname = "{phone}"\npbx = "lab"\naddress = "PJSIP/{phone}"\n'
+    text += f'\n[[phone]]\nname = "{OUTSIDE_PHONE}"\npbx = "lab"\naddress = "PJSIP/{phones[-1]}"\n'
+    text += f'outside = true\npin = "{PIN}"\n'
     for queue, name, wrapup in _QUEUES:
         text += f'\n[[queue]]\nid = "{queue}"\nname = "{name}"\nwrapup_s = {wrapup}\n'
     for agent, team in _TEAMS.items():

@@ -1,4 +1,4 @@
-"""A take-over in which ctid is killed between any two of its steps: the customer is never alone or dropped."""
+"""A take-over in which ctid is killed between any two steps: the customer is never alone or dropped."""
 
 import asyncio
 import time

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctid.model.addresses import fault_of_phone
+from ctid.model.addresses import fault_of_phone, outside_number
 
 
 @pytest.mark.parametrize("address", ["PJSIP/2001", "SIP/anna-desk", "DAHDI/1", "IAX2/remote_1", "user/2001"])
@@ -41,3 +41,10 @@ def test_a_phone_holds_nothing_that_a_dialler_reads(address: str) -> None:
         assert address.count("/") == 1
         assert not set(address) & set("&,|()${};@ \r\n\0\t")
         assert not address.lower().startswith("local/")
+
+
+def test_a_number_outside() -> None:
+    """Is told apart from a phone, and is one number behind one trunk."""
+    assert outside_number("PJSIP/+33612345678@trunk") == "+33612345678"
+    for other in ("PJSIP/2001", "PJSIP/06@trunk&PJSIP/2001", "Local/0612345678@x/n", "PJSIP/06123@trunk,b"):
+        assert outside_number(other) is None
