@@ -8,7 +8,8 @@ from ctid.state.store import Store
 from ctid.supervision.requests import StartRequest
 
 _TALKING = (PartyState.CONNECTED, PartyState.HELD)
-_LIVE = (CallState.CONNECTED, CallState.HELD)
+_LIVE = (CallState.ALERTING, CallState.CONNECTED, CallState.HELD)
+"""One that is alerting has an agent who talks when it was made for her, and rings out."""
 
 
 def find_target(store: Store, request: StartRequest) -> tuple[Agent | None, Call | None, Party | None]:

@@ -213,3 +213,20 @@ async def test_handed_back_in_vain(floor: Floor) -> None:
     await _is(floor, session, state="active", mode="takeover")
     await supervisor.hangup()
     await customer.wait_state("idle")
+
+
+async def test_whisper_while_it_rings_out(floor: Floor) -> None:
+    """A call made for the agent: her leg is up, the customer's rings, and she alone hears the supervisor."""
+    customer, agent, supervisor = await floor.phones.open("3001", "1002", SUP)
+    for phone in (agent, supervisor):
+        await phone.auto_answer(0.0)
+    floor.rig.asterisk_cli("channel originate PJSIP/1002 extension 80003001@from-internal")
+    await customer.wait_state("ringing")
+    await until(lambda: floor.call_is("1002", "alerting"), what="it rings out")
+    session = await floor.begin(agent="1002", mode="whisper")
+    await floor.hear({agent: {SUP}, supervisor: {"1002"}})
+    assert (await floor.api.switch(session, "takeover")).code == "supervision.mode_not_possible"
+    await customer.answer()
+    await floor.hear({agent: {SUP, "3001"}, customer: {"1002"}, supervisor: {"1002", "3001"}})
+    await customer.hangup()
+    await supervisor.wait_state("idle")
