@@ -26,6 +26,10 @@ from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
 from ctid.api.context import ApiContext, Limits
 from ctid.api.server import ApiServer
+from ctid.audit import Audit
+from ctid.audit.retention import AuditDays, Retention
+from ctid.audit.subjects import AuditReader, Subjects
+from ctid.audit.watch import Watch
 from ctid.clock import SystemClock
 from ctid.config import Config, HttpConfig, PbxConfig
 from ctid.history.keeper import Keeper
@@ -40,7 +44,6 @@ from ctid.reconcile import Reconciler
 from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
 from ctid.state.store import Store
-from ctid.supervision.audit import Audit
 from ctid.supervision.service import Phone, Policy, SupervisionService
 from ctid.tasks import TaskOwner
 from ctid.toml_reader import nearest
@@ -234,7 +237,8 @@ class _Rooms:
         self._spawn(stack, "hub", hub.run)
         for driver in self._drivers:
             self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
-        supervisions = self._supervisions()
+        audit = Audit(config.state_directory, self._clock)
+        supervisions = self._supervisions(audit)
         self._spawn(stack, "supervision", supervisions.run)
         commander, policy = Commander(hub), agent_policy(config)
         agents = AgentService(hub, commander, policy, self._clock)
@@ -247,11 +251,17 @@ class _Rooms:
                 hub, config.mqtt, config.site, self.boot_id, config.state_directory, self._clock
             )
             self._spawn(stack, "publisher", publisher.run)
+            audit.anchored = publisher.anchor
+        self._spawn(stack, "audit", audit.run)
+        self._spawn(stack, "audit watch", Watch(hub, audit).run)
         reconciler = Reconciler(hub, tuple(pbxs), config.reconcile.every_s, self._clock)
         for pbx in pbxs:
             self._spawn(stack, f"reconcile {pbx}", partial(reconciler.run, pbx))
         keeper = Keeper(hub, Ledger(config.state_directory), self._clock, config.history.keep_days)
         self._spawn(stack, "history", keeper.run)
+        retention = Retention(audit, self._clock, (AuditDays(audit, config.retention.audit_days), keeper))
+        self._spawn(stack, "retention", retention.run)
+        subjects = Subjects(audit, self._clock, (AuditReader(audit), keeper))
         server = ApiServer(
             ApiContext(
                 hub=hub,
@@ -259,6 +269,9 @@ class _Rooms:
                 agents=agents,
                 reconciler=reconciler,
                 history=keeper,
+                audit=audit,
+                retention=retention,
+                subjects=subjects,
                 tokens=TokenTable(config.tokens),
                 clock=self._clock,
                 version=__version__,
@@ -279,7 +292,7 @@ class _Rooms:
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)
 
-    def _supervisions(self) -> SupervisionService:
+    def _supervisions(self, audit: Audit) -> SupervisionService:
         config, rules = self._config, self._config.supervision
         phones = {phone.name: Phone(pbx=PbxId(phone.pbx), address=phone.address) for phone in config.phones}
         policy = Policy(
@@ -287,7 +300,7 @@ class _Rooms:
             phone_keys=rules.phone_keys,
             phone_keys_roles=frozenset(rules.phone_keys_roles),
         )
-        return SupervisionService(self.hub, phones, policy, Audit(config.state_directory), self._clock)
+        return SupervisionService(self.hub, phones, policy, audit, self._clock)
 
     def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))

@@ -9,6 +9,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ctid.audit import Audit, Entry
 from ctid.hub import Hub
 from ctid.model.capabilities import Capability
 from ctid.model.commands import EndSupervision, StartSupervision, SwitchSupervision, TakeOver
@@ -28,7 +29,6 @@ from ctid.model.users import User, UserRole
 from ctid.model.words import Mode, Scope, SupervisionEnd, SupervisionState
 from ctid.ports import Clock
 from ctid.state.changes import Change
-from ctid.supervision.audit import Audit, Entry
 from ctid.supervision.requests import ChangeRequest, StartRequest, Via
 from ctid.supervision.target import find_target, takeover_legs
 

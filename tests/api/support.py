@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import aiohttp
@@ -17,6 +19,9 @@ from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable, token_hash
 from ctid.api.context import ApiContext, Limits
 from ctid.api.server import ApiServer
+from ctid.audit import Audit
+from ctid.audit.retention import AuditDays, Retention
+from ctid.audit.subjects import AuditReader, Subjects
 from ctid.hub import Hub
 from ctid.model.commands import Command, LogInAgent, LogOutAgent, PauseAgent, ResumeAgent
 from ctid.model.entities import Supervision
@@ -275,6 +280,8 @@ class Floor:
         self.pbx = PlayedQueues(self.hub)
         self.reconciler = FakeReconciler(self.hub)
         self.history = KeptInMemory()
+        self._folder = TemporaryDirectory()
+        self.audit = Audit(Path(self._folder.name), self.clock)
         self.broker: dict[str, Any] = {"connected": True, "published": 7, "dropped": 1}
         self.context = ApiContext(
             hub=self.hub,
@@ -282,6 +289,9 @@ class Floor:
             agents=AgentService(self.hub, Commander(self.hub), AGENT_POLICY, self.clock),
             reconciler=self.reconciler,
             history=self.history,
+            audit=self.audit,
+            retention=Retention(self.audit, self.clock, (AuditDays(self.audit, 365),)),
+            subjects=Subjects(self.audit, self.clock, (AuditReader(self.audit),)),
             tokens=TOKENS,
             clock=self.clock,
             version="9.9.9",
@@ -311,6 +321,7 @@ class Floor:
         await self._http.close()
         await self.server.close()
         await self._tasks.close()
+        self._folder.cleanup()
 
     @property
     def http(self) -> aiohttp.ClientSession:
