@@ -43,7 +43,7 @@ class Item(Struct, frozen=True, kw_only=True):
     """When it was written."""
     event: str
     """`requested`, `refused`, `ringing`, `active`, `ended` of sessions; `unattributed` of spying that ctid
-    did not start; `audit_read`, `erased`, `purged`, `anchor` and others of the audit itself."""
+    did not start; `audit_read`, `erased`, `purged`, `anchor`, `started` and others of the audit itself."""
     by: str
     """Whose token asked for it; empty where the PBX or ctid itself did it."""
     agent: str

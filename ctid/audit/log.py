@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from ctid import __version__
 from ctid.audit.chain import Link, Record, encode, has_texts, make, without_texts
 from ctid.audit.entries import Entry, Item, Selection, item_of, wants
 from ctid.audit.files import Files, chain_end, day_of, midnight_after
@@ -27,6 +28,8 @@ from ctid.ports import Clock
 log = structlog.get_logger(__name__)
 
 FOLDER = "audit"
+STARTED = "started"
+"""Says that ctid begins to watch: what happened before it on the PBX, since the record before, nobody saw."""
 LONGEST_SLEEP_S = 60.0
 """The clock may be set meanwhile: the day's end is not slept towards in one go."""
 AGAIN_S = 10.0
@@ -77,12 +80,15 @@ class Audit:
         return await self._reading(self._unfinished)
 
     async def run(self) -> None:
-        """Write an anchor now, and one after each UTC day's end, for ever."""
-        due = 0.0
+        """Record the start, write an anchor now, and one after each UTC day's end, for ever."""
+        due, is_told = 0.0, False
         while True:
             now = self._clock.now()
             if now >= due:
                 try:
+                    if not is_told:
+                        await self.write(Entry(at=self._now(), event=STARTED, about={"version": __version__}))
+                        is_told = True
                     await self.anchor()
                     due = midnight_after(now)
                 except AuditUnavailable as error:

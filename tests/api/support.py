@@ -4,8 +4,10 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import gettempdir
 from typing import Any, Self
+from uuid import uuid4
 
 import aiohttp
 from msgspec import Struct
@@ -280,8 +282,8 @@ class Floor:
         self.pbx = PlayedQueues(self.hub)
         self.reconciler = FakeReconciler(self.hub)
         self.history = KeptInMemory()
-        self._folder = TemporaryDirectory()
-        self.audit = Audit(Path(self._folder.name), self.clock)
+        self._folder = Path(gettempdir()) / f"ctid-api-{uuid4().hex}"
+        self.audit = Audit(self._folder, self.clock)
         self.broker: dict[str, Any] = {"connected": True, "published": 7, "dropped": 1}
         self.context = ApiContext(
             hub=self.hub,
@@ -308,6 +310,7 @@ class Floor:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        self._folder.mkdir()
         self._tasks.spawn("hub", self.hub.run())
         self.hub.attach(PBX, self.pbx)
         await self.server.start()
@@ -321,7 +324,7 @@ class Floor:
         await self._http.close()
         await self.server.close()
         await self._tasks.close()
-        self._folder.cleanup()
+        rmtree(self._folder)
 
     @property
     def http(self) -> aiohttp.ClientSession:

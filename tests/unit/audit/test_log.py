@@ -348,6 +348,7 @@ async def test_an_anchor_a_day_and_after_each_start(tmp_path: Path, monkeypatch:
     await until(lambda: _events(tmp_path).count("anchor") == 2)
     await tasks.close()
     assert logs[0]["event"] == "audit failed"
+    assert _events(tmp_path)[:3] == ["e1", "started", "anchor"]
     assert Files(audit.path).days()[-1].stem == "2026-01-02"
 
 
