@@ -51,7 +51,7 @@ class Operation:
     status: int = 200
     refusals: tuple[Refusal, ...] = ()
     example: Mapping[str, Any] | None = None
-    """A good body, to begin with."""
+    """A good body, to begin with; of an operation without one, good parameters of its path."""
 
     @property
     def path_params(self) -> tuple[str, ...]:
@@ -534,12 +534,13 @@ _TABLE = (
         name="subjects.export",
         summary="All that is kept about a person",
         description=(
-            "`kind` is `agent`, or `number`: a telephone number, in what people wrote. Each class of what is "
-            "kept has a list."
+            "`kind` is `agent`, or `number`: a telephone number's digits, which are looked for in what "
+            "people wrote, however they are grouped there. Each class of what is kept has a list."
         ),
         method="GET",
         path="/subjects/{kind}/{id}",
         params=auditing.BySubject,
+        example={"kind": "agent", "id": "1001"},
         result=SubjectDocument,
         roles=auditing.ROLES,
         handler=auditing.export_subject,
@@ -555,6 +556,7 @@ _TABLE = (
         method="DELETE",
         path="/subjects/{kind}/{id}",
         params=auditing.EraseSubject,
+        example={"kind": "agent", "id": "1001"},
         result=ErasureReport,
         roles=auditing.ROLES,
         handler=auditing.erase_subject,

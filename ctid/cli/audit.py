@@ -208,7 +208,9 @@ async def purge(client: Client, output: Output, arguments: argparse.Namespace) -
 def _path(arguments: argparse.Namespace) -> str:
     if arguments.agent is not None:
         return f"/subjects/agent/{segment(arguments.agent)}"
-    return f"/subjects/number/{segment(arguments.number)}"
+    # Its digits alone are compared, however it is written there.
+    digits = "".join(character for character in arguments.number if character.isdigit())
+    return f"/subjects/number/{segment(digits or arguments.number)}"
 
 
 async def export_subject(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
