@@ -22,6 +22,8 @@ PURE := $(PURE),$(DRIVER)/told.py,$(DRIVER)/channel.py,$(DRIVER)/channel_events.
 PURE := $(PURE),$(DRIVER)/call_events.py,$(DRIVER)/device_events.py,$(DRIVER)/departures.py,$(DRIVER)/contacts.py
 PURE := $(PURE),ctid/rates.py
 PURE := $(PURE),$(DRIVER)/quality.py,$(DRIVER)/rtcp.py,$(DRIVER)/halves.py
+PURE := $(PURE),ctid/audit/chain.py,ctid/audit/verifying.py,ctid/audit/entries.py,ctid/audit/export.py
+PURE := $(PURE),$(DRIVER)/monitoring_events.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e test-asterisk16 soak fuzz captures bench lab-up lab-down format lock clean

@@ -26,6 +26,10 @@ from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
 from ctid.api.context import ApiContext, Limits
 from ctid.api.server import ApiServer
+from ctid.audit import Audit
+from ctid.audit.retention import AuditDays, Retention
+from ctid.audit.subjects import AuditReader, Subjects
+from ctid.audit.watch import Watch
 from ctid.clock import SystemClock
 from ctid.config import Config, HttpConfig, PbxConfig
 from ctid.history.keeper import Keeper
@@ -42,7 +46,6 @@ from ctid.reconcile import Reconciler
 from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
 from ctid.state.store import Store
-from ctid.supervision.audit import Audit
 from ctid.supervision.follower import Follower
 from ctid.supervision.gate import Admission, Plan
 from ctid.supervision.notices import Notices
@@ -248,6 +251,7 @@ class _Rooms:
         self._spawn(stack, "hub", hub.run)
         for driver in self._drivers:
             self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
+        audit = Audit(config.state_directory, self._clock)
         commander, policy = Commander(hub), agent_policy(config)
         agents = AgentService(hub, commander, policy, self._clock)
         if policy.work_reason:
@@ -259,13 +263,19 @@ class _Rooms:
                 hub, config.mqtt, config.site, self.boot_id, config.state_directory, self._clock
             )
             self._spawn(stack, "publisher", publisher.run)
-        supervisions, follower = self._supervisions(publisher)
+            audit.anchored = publisher.anchor
+        self._spawn(stack, "audit", audit.run)
+        self._spawn(stack, "audit watch", Watch(hub, audit).run)
+        supervisions, follower = self._supervisions(audit, publisher)
         self._spawn(stack, "supervision", follower.run)
         reconciler = Reconciler(hub, tuple(pbxs), config.reconcile.every_s, self._clock)
         for pbx in pbxs:
             self._spawn(stack, f"reconcile {pbx}", partial(reconciler.run, pbx))
         keeper = Keeper(hub, Ledger(config.state_directory), self._clock, config.history.keep_days)
         self._spawn(stack, "history", keeper.run)
+        retention = Retention(audit, self._clock, (AuditDays(audit, config.retention.audit_days), keeper))
+        self._spawn(stack, "retention", retention.run)
+        subjects = Subjects(audit, self._clock, (AuditReader(audit), keeper))
         server = ApiServer(
             ApiContext(
                 hub=hub,
@@ -273,6 +283,9 @@ class _Rooms:
                 agents=agents,
                 reconciler=reconciler,
                 history=keeper,
+                audit=audit,
+                retention=retention,
+                subjects=subjects,
                 tokens=TokenTable(config.tokens),
                 clock=self._clock,
                 version=__version__,
@@ -293,7 +306,9 @@ class _Rooms:
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)
 
-    def _supervisions(self, publisher: MqttPublisher | None) -> tuple[SupervisionService, Follower]:
+    def _supervisions(
+        self, audit: Audit, publisher: MqttPublisher | None
+    ) -> tuple[SupervisionService, Follower]:
         config, rules = self._config, self._config.supervision
         phones = {
             phone.name: Phone(pbx=PbxId(phone.pbx), address=phone.address, pin=phone.pin)
@@ -306,7 +321,7 @@ class _Rooms:
             addresses={AgentId(agent.id): agent.address for agent in config.agents if agent.address},
         )
         users = {user.name: user for user in TokenTable(config.tokens).users()}
-        recorder = Recorder(Audit(config.state_directory), self._clock)
+        recorder = Recorder(audit, self._clock)
         gate = _Open()
         notices = Notices(lambda: publisher is not None and bool(publisher.status()["connected"]))
         service = SupervisionService(self.hub, phones, policy, recorder, gate, self._clock)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ctid.agents.reasons import fault_of
-from ctid.config_schema import Config, PhoneConfig
+from ctid.config_schema import Config, PhoneConfig, RetentionConfig
 from ctid.model.addresses import fault_of_phone, outside_number
 from ctid.model.ids import safe_id
 from ctid.toml_reader import Mistake, nearest
@@ -81,15 +81,19 @@ def _ranges(config: Config) -> Iterator[Mistake]:
         if not least <= value <= most:
             cure = f"seconds, {least:g} to {most:g}"
             yield Mistake(path=path, problem=f"{value:g} is out of range", cure=cure)
-    if not 1 <= config.history.keep_days <= _LONGEST_KEPT_DAYS:
-        problem = f"{config.history.keep_days} is out of range"
-        yield Mistake(path=("history", "keep_days"), problem=problem, cure=f"days, 1 to {_LONGEST_KEPT_DAYS}")
     for what in ("commands", "reads", "failures"):
         for key, (least, most) in ((f"{what}_per_s", _RATES_PER_S), (f"{what}_burst", _BURSTS)):
             value = getattr(config.http, key)
             if not least <= value <= most:
                 cure = f"{least:g} to {most:g}"
                 yield Mistake(path=("http", key), problem=f"{value:g} is out of range", cure=cure)
+    days: list[tuple[KeyPath, int]] = [(("history", "keep_days"), config.history.keep_days)]
+    classes = RetentionConfig.__struct_fields__
+    days += [(("retention", name), getattr(config.retention, name)) for name in classes]
+    for path, kept in days:
+        if not 1 <= kept <= _LONGEST_KEPT_DAYS:
+            cure = f"days, 1 to {_LONGEST_KEPT_DAYS}"
+            yield Mistake(path=path, problem=f"{kept} is out of range", cure=cure)
 
 
 def _tokens(config: Config) -> Iterator[Mistake]:

@@ -136,6 +136,15 @@ class HistoryConfig(Struct, frozen=True, kw_only=True):
     keep_days: int = 400
 
 
+class RetentionConfig(Struct, frozen=True, kw_only=True):
+    """For how many days each class of what is kept about people stays; the ledger has `[history]`."""
+
+    audit_days: int = 365
+    sheets_days: int = 365
+    help_days: int = 365
+    recordings_days: int = 180
+
+
 class SupervisionConfig(Struct, frozen=True, kw_only=True):
     """Listening to calls. `ring_s` bounds the ringing of the supervisor's phone, in seconds."""
 
@@ -180,3 +189,4 @@ class Config(Struct, frozen=True, kw_only=True):
     supervision: SupervisionConfig = SupervisionConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
     history: HistoryConfig = HistoryConfig()
+    retention: RetentionConfig = RetentionConfig()

@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from ctid.agents.service import CommandedAgent, Queues
 from ctid.api.auth import TokenTable
+from ctid.audit import Audit
+from ctid.audit.retention import Retention
+from ctid.audit.subjects import Subjects
 from ctid.history.entries import Entry
 from ctid.history.figures import Figures, Selection
 from ctid.history.words import LedgerStatus
@@ -136,6 +139,9 @@ class ApiContext:
     agents: Agents
     reconciler: Reconciler
     history: History
+    audit: Audit
+    retention: Retention
+    subjects: Subjects
     tokens: TokenTable
     clock: Clock
     version: str

@@ -23,6 +23,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,15}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _IDS = frozenset({"id", "agent", "call", "device", "leg", "party", "pbx", "queue", "queues", "supervision"})
 """The parameters that are ids, or lists of ids, wherever they stand in a request."""
+_BOOLEANS = {"true": True, "false": False}
 _LONGEST_NAME = 64
 """Of a client's own text in an error; more would only echo an attack."""
 
@@ -56,17 +57,21 @@ def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
 
 
 def query_params(kind: type[Struct], query: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Take a query string's pairs as the parameters of `kind`: integers where it has integers.
+    """Take a query string's pairs as the parameters of `kind`: integers and booleans where it has those.
 
     Raises:
         InvalidRequest: a parameter is given twice.
     """
     integers = {field.encode_name for field in _struct(inspect.type_info(kind)) if _is_integer(field.type)}
+    booleans = {field.encode_name for field in _struct(inspect.type_info(kind)) if _is_boolean(field.type)}
     params: dict[str, Any] = {}
     for name, text in query:
         if name in params:
             raise InvalidRequest(f"{_short(name)} is given twice; give it once", field=_short(name))
-        params[name] = int(text) if name in integers and _INTEGER.fullmatch(text) else text
+        if name in booleans and text in _BOOLEANS:
+            params[name] = _BOOLEANS[text]
+        else:
+            params[name] = int(text) if name in integers and _INTEGER.fullmatch(text) else text
     return params
 
 
@@ -163,6 +168,10 @@ def _values(kind: inspect.Type | None) -> str:
 
 def _is_integer(kind: inspect.Type) -> bool:
     return any(isinstance(option, inspect.IntType) for option in _options(kind))
+
+
+def _is_boolean(kind: inspect.Type) -> bool:
+    return any(isinstance(option, inspect.BoolType) for option in _options(kind))
 
 
 def _options(kind: inspect.Type | None) -> tuple[inspect.Type, ...]:

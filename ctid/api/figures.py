@@ -64,8 +64,8 @@ async def list_moments(context: ApiContext, _user: User, request: ListMoments) -
 
 def _selection(context: ApiContext, request: GetFigures, kind: str = "", by: str = "") -> Selection:
     now = context.now()
-    since = _instant("since", request.since) if request.since else midnight(now)
-    until = _instant("until", request.until) if request.until else now
+    since = instant_of("since", request.since) if request.since else midnight(now)
+    until = instant_of("until", request.until) if request.until else now
     if until < since:
         raise InvalidRequest("until is before since", field="until")
     return Selection(since=since, until=until, queue=request.queue, agent=request.agent, kind=kind, by=by)
@@ -77,7 +77,8 @@ def midnight(now: Instant) -> Instant:
     return Instant(local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None).timestamp())
 
 
-def _instant(field: str, text: str) -> Instant:
+def instant_of(field: str, text: str) -> Instant:
+    """Read a date-time of a query. Raises InvalidRequest: it is none."""
     try:
         # In a query a plus sign that was not escaped is a blank.
         return from_rfc3339(text.replace(" ", "+"))

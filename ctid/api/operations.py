@@ -13,10 +13,13 @@ from typing import Any
 from msgspec import Struct
 
 from ctid.agents.service import CommandedAgent
-from ctid.api import agents, figures, listing, supervising, truth
+from ctid.api import agents, auditing, figures, listing, supervising, truth
 from ctid.api.context import ApiContext
 from ctid.api.status import Status, StatusRequest, get_status
 from ctid.api.views import ALL_ROLES, SUPERVISING_ROLES
+from ctid.audit.retention import PurgeReport
+from ctid.audit.subjects import ErasureReport, SubjectDocument
+from ctid.audit.verifying import Verification
 from ctid.history.figures import Figures
 from ctid.model.entities import Agent, Call, Device, Queue, Supervision
 from ctid.model.errors import SupervisionRefused
@@ -48,7 +51,7 @@ class Operation:
     status: int = 200
     refusals: tuple[Refusal, ...] = ()
     example: Mapping[str, Any] | None = None
-    """A good body, to begin with."""
+    """A good body, to begin with; of an operation without one, good parameters of its path."""
 
     @property
     def path_params(self) -> tuple[str, ...]:
@@ -89,6 +92,8 @@ _AGENT = (
     *_refused(503, "pbx.link_down"),
     *_refused(504, "pbx.timeout"),
 )
+
+_AUDIT = _refused(503, "audit.unavailable")
 
 _COMMANDED = (
     "May be asked again: what is so already is not done twice. Answers once the state shows it. When it is "
@@ -478,6 +483,84 @@ _TABLE = (
             *_not_supervised("not_yours", "ended"),
             *_PBX,
         ),
+    ),
+    Operation(
+        name="audit.list",
+        summary="Who listened to whom, and what else is accounted for",
+        description=(
+            "Records in the order in which they were written; that they were read is recorded as well. While "
+            "`next` is not null, ask again with it as `cursor`; what is written meanwhile is on no page."
+        ),
+        method="GET",
+        path="/audit",
+        params=auditing.ListAudit,
+        result=auditing.AuditPage,
+        roles=auditing.ROLES,
+        handler=auditing.list_audit,
+        refusals=_AUDIT,
+    ),
+    Operation(
+        name="audit.verify",
+        summary="Whether the audit is as it was written",
+        description=(
+            "Reads all of it. A record that was edited, taken out, put in or moved is in `findings`, with "
+            "its number, file and line. Give an `anchor` that was kept elsewhere: whoever could write all "
+            "of the files anew could not make that hash anew."
+        ),
+        method="GET",
+        path="/audit/verification",
+        params=auditing.VerifyAudit,
+        result=Verification,
+        roles=auditing.ROLES,
+        handler=auditing.verify_audit,
+        refusals=_AUDIT,
+    ),
+    Operation(
+        name="retention.purge",
+        summary="Take out what has been kept long enough",
+        description=(
+            "As ctid does once a day by itself, by the configuration's `[retention]` and `[history]`. In a "
+            "`dry_run` nothing is taken out. The audit says what was, and its chain still holds."
+        ),
+        method="POST",
+        path="/retention/purge",
+        params=auditing.Purge,
+        example={"dry_run": True},
+        result=PurgeReport,
+        roles=auditing.ROLES,
+        handler=auditing.purge,
+    ),
+    Operation(
+        name="subjects.export",
+        summary="All that is kept about a person",
+        description=(
+            "`kind` is `agent`, or `number`: a telephone number's digits, which are looked for in what "
+            "people wrote, however they are grouped there. Each class of what is kept has a list."
+        ),
+        method="GET",
+        path="/subjects/{kind}/{id}",
+        params=auditing.BySubject,
+        example={"kind": "agent", "id": "1001"},
+        result=SubjectDocument,
+        roles=auditing.ROLES,
+        handler=auditing.export_subject,
+        refusals=(*_AUDIT, *_refused(503, "history.unavailable")),
+    ),
+    Operation(
+        name="subjects.erase",
+        summary="Erase what may be erased of a person",
+        description=(
+            "What was written about her goes; who listened when, which the law has to be kept, stays, and "
+            "the report says so by class. In a `dry_run` nothing is erased."
+        ),
+        method="DELETE",
+        path="/subjects/{kind}/{id}",
+        params=auditing.EraseSubject,
+        example={"kind": "agent", "id": "1001"},
+        result=ErasureReport,
+        roles=auditing.ROLES,
+        handler=auditing.erase_subject,
+        refusals=(*_AUDIT, *_refused(503, "history.unavailable")),
     ),
 )
 

@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 from ctid.api.views import SUPERVISING_ROLES, visible, visible_occurrence
 from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Pbx, Queue, Supervision
 from ctid.model.errors import InvalidRequest
+from ctid.model.facts import MonitoringSeen
 from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
 from ctid.model.users import UserRole
@@ -54,7 +55,8 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     name: str
     """Of a caller in a queue: `caller_queued`, `caller_answered`, `caller_abandoned`, `caller_left`,
     `offer_missed`, `call_served`. Of a call: `call_transferred`, `call_picked_up`, `call_parked`,
-    `call_retrieved`. `state_drifted`: a snapshot differed from what had been told, and was believed."""
+    `call_retrieved`. `monitoring_seen`, for those who supervise: somebody listens, and not through ctid.
+    `state_drifted`: a snapshot differed from what had been told, and was believed."""
     pbx: PbxId
     call: CallId | None
     leg: LegId | None
@@ -63,9 +65,10 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     agent: AgentId | None
     by: str
     """Who ended a served call (`caller`, `agent`, `transfer`), why a caller left, how a call was transferred,
-    the kind of a drift."""
+    the kind of a drift, who listens."""
     to: str
-    """The number a call was transferred to, where it was parked, what drifted."""
+    """The number a call was transferred to, where it was parked, what drifted; how somebody listens: `spy`,
+    `snoop`."""
     figures: dict[str, float]
     """The numbers of it, with their unit in the name."""
 
@@ -158,6 +161,8 @@ class Audience:
         told as gone.
         """
         if isinstance(update, Occurrence):
+            if update.name == MonitoringSeen.NAME and self._role not in SUPERVISING_ROLES:
+                return None
             return self._occurrence(update) if self._wants_occurrence(update) else None
         return self._change(update)
 

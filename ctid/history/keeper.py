@@ -5,10 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 import structlog
 
+from ctid.audit.subjects import Erasure, Subject, SubjectKind
 from ctid.history import figures as made
 from ctid.history.entries import Entry, entry_of
 from ctid.history.filling import Filling
@@ -18,7 +20,7 @@ from ctid.hub import Hub, SlowSubscriber
 from ctid.model.entities import Pbx
 from ctid.model.errors import CtidError
 from ctid.model.ids import PbxId
-from ctid.model.instant import Instant
+from ctid.model.instant import Instant, enc_hook
 from ctid.model.words import LinkState
 from ctid.ports import Clock
 from ctid.state.changes import Change, Update
@@ -26,6 +28,7 @@ from ctid.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 
+EXPORTED_AT_ONCE = 1000
 COMMIT_S = 0.25
 """Moments of so long are committed together."""
 AGAIN_S = 2.0
@@ -40,8 +43,6 @@ UNSURE_S = 5.0
 """What happened so lately may be under way: it is not yet noted as complete."""
 CHECK_S = 900.0
 """How often the ledger is compared with the PBX's log, though no gap is known."""
-PURGE_S = 24 * 3600.0
-DAY_S = 24 * 3600.0
 
 _Result = TypeVar("_Result")
 
@@ -53,11 +54,13 @@ class Keeper:
     `PENDING`; what has no room is a gap, and is filled from the PBX's log like any other.
     """
 
+    name = "history"
+
     def __init__(self, hub: Hub, ledger: Ledger, clock: Clock, keep_days: int) -> None:
+        self.keep_days = keep_days
         self._hub = hub
         self._ledger = ledger
         self._clock = clock
-        self._keep_s = keep_days * DAY_S
         self._thread = ThreadPoolExecutor(1, "history")
         self._tasks = TaskOwner()
         self._pending: deque[Entry] = deque()
@@ -98,6 +101,34 @@ class Keeper:
         """A page of the moments behind a figure; see `figures.moments`. Raises LedgerUnavailable."""
         return await self._in_thread(lambda: made.moments(self._ledger, selection, after, limit))
 
+    # As a class of what is kept (`ctid.audit`) --------------------------------------------------------
+
+    async def purge(self, before: Instant, *, by: str, dry_run: bool) -> int:
+        """Take out older moments, or count them; returns how many. Raises LedgerUnavailable."""
+        del by  # the ledger names nobody who asks
+        work = self._ledger.count if dry_run else self._ledger.purge
+        return await self._in_thread(lambda: work(before))
+
+    async def export(self, subject: Subject) -> list[dict[str, Any]]:
+        """The moments that an agent has a part in; no number is kept. Raises LedgerUnavailable."""
+        if subject.kind is not SubjectKind.AGENT:
+            return []
+        found: list[dict[str, Any]] = []
+        selection = made.Selection(since=Instant(0), until=Instant(self._clock.now()), agent=subject.id)
+        after: tuple[float, int] | None = None
+        while True:
+            page, after = await self.moments(selection, after, EXPORTED_AT_ONCE)
+            found += [msgspec.to_builtins(entry, enc_hook=enc_hook) for entry in page]
+            if after is None:
+                return found
+
+    async def erase(self, subject: Subject, *, by: str, dry_run: bool) -> Erasure:
+        """Erase nothing: no text is kept, and the queues' figures are made of what is."""
+        del by, dry_run
+        kept = len(await self.export(subject))
+        reason = "the queues' figures are made of it, for as long as [history] keep_days says" if kept else ""
+        return Erasure(name=self.name, erased=0, kept=kept, reason=reason)
+
     # Life -----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -106,7 +137,6 @@ class Keeper:
             self._tasks.spawn("history/follow", self._follow())
             self._tasks.spawn("history/write", self._write())
             self._tasks.spawn("history/check", self._check())
-            self._tasks.spawn("history/purge", self._purge())
             await self._tasks.wait_failed()
         finally:
             await self._tasks.close()
@@ -261,16 +291,3 @@ class Keeper:
             self._status = LedgerStatus()
         while self._overflowed:
             self._want(self._overflowed.pop(), GapCause.LEDGER)
-
-    async def _purge(self) -> None:
-        while True:
-            before = Instant(self._clock.now() - self._keep_s)
-            try:
-                gone = await self._in_thread(lambda: self._ledger.purge(before))  # noqa: B023 - awaited at once
-            except LedgerUnavailable as error:
-                self._behind(error)
-                await asyncio.sleep(AGAIN_S)
-                continue
-            if gone:
-                log.info("moments purged", count=gone)
-            await asyncio.sleep(PURGE_S)

@@ -25,6 +25,9 @@ _Result = TypeVar("_Result")
 _NEW_FILE = "move it away with its -wal and -shm files: ctid begins a new one, and asks the PBX's log"
 
 
+_OLDER = "SELECT count(*) FROM moments WHERE at < ?"
+
+
 class LedgerUnavailable(CtidError):
     """The ledger cannot be read or written; the text names the cure."""
 
@@ -186,6 +189,10 @@ class Ledger:
             ]
 
         return self.read(read)
+
+    def count(self, before: Instant) -> int:
+        """How many moments are older."""
+        return self.read(lambda connection: int(connection.execute(_OLDER, (before,)).fetchone()[0]))
 
     def purge(self, before: Instant) -> int:
         """Take out what is older; returns how many moments that were."""

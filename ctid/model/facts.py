@@ -6,6 +6,8 @@ clock where the wire tells it. Local channel pairs, and the legs by which ctid i
 never told as legs.
 """
 
+from typing import ClassVar
+
 from msgspec import Struct
 
 from ctid.model.entities import Supervision
@@ -283,10 +285,23 @@ class CallRetrieved(_Fact, frozen=True, kw_only=True, gc=False, tag="call_retrie
     by: str
 
 
+class MonitoringSeen(_Fact, frozen=True, kw_only=True, gc=False, tag="monitoring_seen"):
+    """Somebody listens to the party at `leg`, and ctid did not start it.
+
+    `by` is the phone or the number of who listens, empty where that is a program; `how` says by which means
+    of the PBX: `spy` or `snoop`.
+    """
+
+    NAME: ClassVar[str] = "monitoring_seen"
+    leg: LegId
+    by: str = ""
+    how: str
+
+
 QueueMoment = CallerQueued | CallerAnswered | CallerAbandoned | CallerLeft | OfferMissed | CallServed
 """What a queue's figures are made of; the PBX's own log tells the same ones."""
 
-CallMoment = CallTransferred | CallPickedUp | CallParked | CallRetrieved
+CallMoment = CallTransferred | CallPickedUp | CallParked | CallRetrieved | MonitoringSeen
 
 Moment = QueueMoment | CallMoment
 """Facts that set no state of their own, told onwards as they are."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from ctid.audit import Anchor
 from ctid.masking import masked, masked_occurrence
 from ctid.model.entities import Call, Entity, Supervision
 from ctid.model.instant import Instant, enc_hook
@@ -50,6 +51,10 @@ class Documents:
     def entity(self, entity: Entity, seq: int, at: Instant) -> bytes:
         """The retained document of an entity that is as the update `seq` left it."""
         return encode(self.whole(entity, seq, at))
+
+    def anchor(self, anchor: Anchor, seq: int) -> dict[str, Any]:
+        """Where the audit ended: the number of its last `record`, and the hash of that."""
+        return {**self.header("audit/1", seq, anchor.at), "record": anchor.record, "hash": anchor.hash}
 
     def status(self, state: str, seq: int, at: Instant, **more: Any) -> bytes:
         """The document of the status topic; `state` is `online` or `offline`."""

@@ -9,12 +9,16 @@ from typing import Any
 
 from msgspec import Struct
 
+from ctid.audit import Anchor
 from ctid.model.entities import Agent, Call, Device, Pbx, Queue, Supervision
 from ctid.model.instant import Instant
 from ctid.model.words import AgentState, SupervisionState
 from ctid.publish.documents import Documents, encode
 from ctid.publish.topics import path_of
 from ctid.state.changes import Change, Occurrence, Update
+
+_OF_NO_UPDATE = {"publisher.dropped": "dropped", "audit.anchored": "audit"}
+"""Events that no update gives, and what tells their ids from those of one."""
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
@@ -51,14 +55,22 @@ def dropped_event(documents: Documents, seq: int, at: Instant, count: int, total
     return Event(name="publisher.dropped", seq=seq, at=at, subject="status", data=data, place=total)
 
 
+def anchor_event(documents: Documents, anchor: Anchor, seq: int) -> Event:
+    """Tell where the audit ended."""
+    data = {**documents.anchor(anchor, seq), **documents.header("audit.anchored/1", seq, anchor.at)}
+    return Event(
+        name="audit.anchored", seq=seq, at=anchor.at, subject="audit", data=data, place=anchor.record
+    )
+
+
 def cloud_event(event: Event, documents: Documents) -> bytes:
     """Write an event in the JSON format of CloudEvents 1.0, structured mode.
 
     Extension attributes `seq` and `bootid`: CloudEvents 1.0, 3.1 allows no underscore in their names.
     """
     base = f"{documents.boot_id}-{event.seq}"
-    if event.name == "publisher.dropped":
-        ident = f"{base}-dropped-{event.place}"
+    if event.name in _OF_NO_UPDATE:
+        ident = f"{base}-{_OF_NO_UPDATE[event.name]}-{event.place}"
     else:
         ident = base if event.place == 1 else f"{base}-{event.place}"
     return encode(

@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ctid.audit import Anchor
 from ctid.config import MqttConfig
 from ctid.hub import Hub
 from ctid.link import Backoff
@@ -171,6 +172,10 @@ class MqttPublisher:
             "waiting": self._backlog.waiting,
             "degraded": self._spool.degraded,
         }
+
+    def anchor(self, anchor: Anchor) -> None:
+        """Publish where the audit ended, retained and as an event."""
+        self._outgoing.put_anchor(anchor)
 
     async def run(self) -> None:
         """Publish, for ever."""
@@ -364,6 +369,7 @@ class MqttPublisher:
         self._reason = ""
         self._protocol.connected()
         self._outgoing.tree.rewrite()
+        self._outgoing.anchor_due = True
         self._backlog.online = True
         self._spool.wake()
         log.info("broker up", url=self._config.url, protocol=self._protocol.version)

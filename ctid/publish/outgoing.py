@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import structlog
 
 from ctid import __version__
+from ctid.audit import Anchor
 from ctid.hub import Hub, SlowSubscriber, Subscription
 from ctid.model.instant import Instant
 from ctid.ports import Clock
 from ctid.publish.backlog import Queued
-from ctid.publish.documents import Documents
-from ctid.publish.events import cloud_event, dropped_event, events_of
+from ctid.publish.documents import Documents, encode
+from ctid.publish.events import anchor_event, cloud_event, dropped_event, events_of
 from ctid.publish.spool import Spool
 from ctid.publish.topics import Topics
 from ctid.publish.tree import Due, RetainedTree
@@ -35,7 +36,7 @@ class Message(NamedTuple):
     payload: bytes
     retained: bool
     of: Due | Queued | None = None
-    """What it delivers; none for the status and for the event that tells of drops."""
+    """What it delivers; none for the status, the audit's anchor, and the event that tells of drops."""
 
 
 class Outgoing:
@@ -52,6 +53,9 @@ class Outgoing:
         self.seq = hub.store.seq
         self.status_due = False
         """Whether the status is to be said again."""
+        self.anchor_due = False
+        """Whether the audit's anchor is to be said again; there may be none yet."""
+        self._anchor: Anchor | None = None
         self._hub = hub
         self._topics = topics
         self._documents = documents
@@ -109,11 +113,23 @@ class Outgoing:
         self.wake.set()
         self._spool.wake()
 
+    def put_anchor(self, anchor: Anchor) -> None:
+        """Take in where the audit ended."""
+        event = anchor_event(self._documents, anchor, self.seq)
+        self._backlog.put(self._topics.event(event.name), cloud_event(event, self._documents))
+        self._anchor, self.anchor_due = anchor, True
+        self.wake.set()
+        self._spool.wake()
+
     def next(self) -> Message | None:
         """Choose what is sent next, and have it on its way; `sent` follows."""
         if self.status_due:
             self.status_due = False
             return Message(self._topics.status, self.status("online"), retained=True)
+        if self.anchor_due and self._anchor is not None:
+            self.anchor_due = False
+            document = encode(self._documents.anchor(self._anchor, self.seq))
+            return Message(self._topics.audit, document, retained=True)
         if self._backlog.unsaid and not self._backlog.is_saying:
             return self._dropped()
         due, event = self.tree.peek(), self._backlog.peek()

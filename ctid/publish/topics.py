@@ -36,6 +36,7 @@ class Topics:
     def __init__(self, base: str, site: str) -> None:
         self.root = "/".join([level(part) for part in (*base.split("/"), site)])
         self.status = f"{self.root}/status"
+        self.audit = f"{self.root}/audit"
         self.entities = tuple(f"{self.root}/{folder}/+" for folder in _FOLDERS.values())
         """Filters that match each entity's topic, and no event's."""
         self.client = self.root.replace("/", "-")

@@ -42,9 +42,9 @@ class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
 
     `name` is that of the moment (`caller_abandoned`, `call_transferred` and so on), `supervision_key`: a
     supervisor pressed the key `by` in her session `supervision`, or `state_drifted`: a snapshot differed from
-    what had been told, and was believed. `call` and `leg` are none of these two, `queue` of what has to do
-    with none; `by` is who or what ended it, `to` where a call went. `figures` are its numbers with their unit
-    in the name.
+    what had been told, and was believed. `call` and `leg` are none of drift, `queue` of what has to do with
+    none; `by` is who or what ended it, or who listens, `to` where a call went, or how somebody listens.
+    `figures` are its numbers with their unit in the name.
     """
 
     seq: int
@@ -65,7 +65,7 @@ Update = Change | Occurrence
 
 _FIGURES = ("position", "hold_s", "ring_s", "wait_s", "talk_s")
 _BY = ("by", "reason", "kind")
-_TO = ("to", "place", "target")
+_TO = ("to", "place", "target", "how")
 
 
 def occurrence(moment: Moment, seq: int, call: CallId) -> Occurrence:

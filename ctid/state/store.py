@@ -20,6 +20,7 @@ from ctid.model.facts import (
     MemberChanged,
     MemberRemoved,
     Moment,
+    MonitoringSeen,
     OfferMissed,
     QualityMeasured,
     Snapshot,
@@ -195,7 +196,10 @@ class Store(Deriving):
         leg = rows.legs.get(moment.leg)
         call = call_id(moment.pbx, leg.call if leg else safe_id(moment.leg))
         self.seq += 1
-        self._updates.append(occurrence(moment, self.seq, call))
+        told = occurrence(moment, self.seq, call)
+        if isinstance(moment, MonitoringSeen):
+            told = replace(told, agent=_agent_at(rows, leg))
+        self._updates.append(told)
 
     # The link and its snapshots --------------------------------------------------------------------
 
@@ -369,6 +373,15 @@ class Store(Deriving):
                 self._supervision_changed(lost, fact.at)
         for supervision in fact.supervisions:
             self._supervision_changed(supervision, fact.at)
+
+
+def _agent_at(rows: Rows, leg: Leg | None) -> AgentId | None:
+    """The agent whose leg it is, or else one who is in the same call."""
+    if leg is None:
+        return None
+    legs = (leg, *rows.call_legs.get(leg.call, {}).values())
+    owners = (rows.agent_of.get(other.device) for other in legs if other.device is not None)
+    return next((owner for owner in owners if owner is not None), None)
 
 
 def _known_agents(old: Rows, new: Rows) -> Iterator[tuple[AgentId, list[DeviceId]]]:

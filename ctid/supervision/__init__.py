@@ -1,1 +1,1 @@
-"""The life of a supervision session: rights, target, audit, mode changes, take-over, its end."""
+"""The life of a supervision session: rights, target, mode changes, take-over, its end."""

@@ -5,13 +5,13 @@ from typing import TypeVar
 
 import structlog
 
+from ctid.audit import Audit, Entry
 from ctid.model.entities import Supervision
 from ctid.model.errors import AuditUnavailable, CtidError
 from ctid.model.ids import SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User
 from ctid.ports import Clock
-from ctid.supervision.audit import Audit, Entry
 from ctid.supervision.requests import StartRequest
 
 _T = TypeVar("_T")

@@ -19,11 +19,15 @@ BASIC = "basic"
 
 
 class ChannelEvents:
-    """The handlers of channel events; `goes_on` is told of each channel that does something new."""
+    """The handlers of channel events.
 
-    def __init__(self, told: Told, goes_on: Callable[[str], None]) -> None:
+    `goes_on` is told of each channel that does something new, `newchannel` gets the event of each new one.
+    """
+
+    def __init__(self, told: Told, goes_on: Callable[[str], None], newchannel: Handler) -> None:
         self._told = told
         self._goes_on = goes_on
+        self._is_new = newchannel
         self.handlers: dict[str, Handler] = {
             "Newchannel": self._newchannel,
             "Newstate": self._seen,
@@ -53,6 +57,7 @@ class ChannelEvents:
             if incoming:
                 channel.dialled = fields.get("exten", "")
             channels.add(channel)
+            self._is_new(fields, at)
         self._seen(fields, at)
 
     def _seen(self, fields: Fields, at: Instant) -> None:

@@ -16,6 +16,7 @@ from ctid_asterisk.channel_events import ChannelEvents
 from ctid_asterisk.departures import VARIABLE
 from ctid_asterisk.device_events import DeviceEvents
 from ctid_asterisk.fields import number, stamped
+from ctid_asterisk.monitoring_events import MonitoringEvents
 from ctid_asterisk.queue_events import QueueEvents
 from ctid_asterisk.told import Fields, Handler, Told
 from ctid_asterisk.wire import Message
@@ -45,13 +46,15 @@ class Normalizer(Told):
     def __init__(self, pbx: PbxId, *, quality: bool = True, takeover_context: str = "ctid-takeover") -> None:
         super().__init__(pbx)
         queues = QueueEvents(self)
-        channels = ChannelEvents(self, queues.goes_on)
+        monitoring = MonitoringEvents(self)
+        channels = ChannelEvents(self, queues.goes_on, monitoring.newchannel)
         self._departures = queues.departures
         self._handlers: dict[str, Handler] = {
             **channels.handlers,
             **queues.handlers,
             **CallEvents(self, takeover_context).handlers,
             **DeviceEvents(self).handlers,
+            **monitoring.handlers,
             **(channels.reports if quality else {}),
         }
         self.wanted = frozenset(self._handlers)

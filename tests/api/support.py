@@ -3,7 +3,11 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from shutil import rmtree
+from tempfile import gettempdir
 from typing import Any, Self
+from uuid import uuid4
 
 import aiohttp
 from msgspec import Struct
@@ -17,6 +21,9 @@ from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable, token_hash
 from ctid.api.context import ApiContext, Limits
 from ctid.api.server import ApiServer
+from ctid.audit import Audit
+from ctid.audit.retention import AuditDays, Retention
+from ctid.audit.subjects import AuditReader, Subjects
 from ctid.hub import Hub
 from ctid.model.commands import Command, LogInAgent, LogOutAgent, PauseAgent, ResumeAgent
 from ctid.model.entities import Supervision
@@ -275,6 +282,8 @@ class Floor:
         self.pbx = PlayedQueues(self.hub)
         self.reconciler = FakeReconciler(self.hub)
         self.history = KeptInMemory()
+        self._folder = Path(gettempdir()) / f"ctid-api-{uuid4().hex}"
+        self.audit = Audit(self._folder, self.clock)
         self.broker: dict[str, Any] = {"connected": True, "published": 7, "dropped": 1}
         self.context = ApiContext(
             hub=self.hub,
@@ -282,6 +291,9 @@ class Floor:
             agents=AgentService(self.hub, Commander(self.hub), AGENT_POLICY, self.clock),
             reconciler=self.reconciler,
             history=self.history,
+            audit=self.audit,
+            retention=Retention(self.audit, self.clock, (AuditDays(self.audit, 365),)),
+            subjects=Subjects(self.audit, self.clock, (AuditReader(self.audit),)),
             tokens=TOKENS,
             clock=self.clock,
             version="9.9.9",
@@ -298,6 +310,7 @@ class Floor:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        self._folder.mkdir()
         self._tasks.spawn("hub", self.hub.run())
         self.hub.attach(PBX, self.pbx)
         await self.server.start()
@@ -311,6 +324,7 @@ class Floor:
         await self._http.close()
         await self.server.close()
         await self._tasks.close()
+        rmtree(self._folder)
 
     @property
     def http(self) -> aiohttp.ClientSession:

@@ -249,7 +249,7 @@ async def test_no_known_token(header: str | None, challenge: str) -> None:
     headers = {} if header is None else {"Authorization": header}
     async with Floor(Limits(failures=Rate(1.0, len(OPERATIONS)))) as floor:
         for operation in OPERATIONS.values():
-            path = "/api/v1" + operation.path.replace("{id}", "x")
+            path = "/api/v1" + operation.path.replace("{kind}", "agent").replace("{id}", "x")
             reply = await floor.request(operation.method, path, None, headers=headers)
             assert_problem(reply, 401, "auth.required")
             assert reply.headers["WWW-Authenticate"] == challenge
@@ -264,13 +264,14 @@ async def test_scheme_is_not_case_sensitive(floor: Floor) -> None:
 @pytest.mark.parametrize("role", list(UserRole))
 @pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=lambda operation: operation.name)
 async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> None:
-    """Who sees the floor reads it; only supervisor and admin supervise and command agents."""
-    sees = role not in (UserRole.AGENT, UserRole.PRINCIPAL)
+    """Who sees the floor reads it; supervisor and admin supervise and command; admin reads the audit."""
+    accounts = operation.name.startswith(("audit.", "retention.", "subjects."))
+    sees = role not in (UserRole.AGENT, UserRole.PRINCIPAL) and not accounts
     reads = sees and operation.method == "GET" and not operation.name.startswith(("supervisions.", "ghosts."))
-    may = reads or role in (UserRole.SUPERVISOR, UserRole.ADMIN)
+    may = reads or role is UserRole.ADMIN or (role is UserRole.SUPERVISOR and not accounts)
     assert (role in operation.roles) is may
     body = operation.example
-    path = "/api/v1" + operation.path.replace("{id}", "x")
+    path = "/api/v1" + operation.path.replace("{kind}", "agent").replace("{id}", "x")
     reply = await floor.request(operation.method, path, role, json=body)
     if may:
         assert reply.status in (200, 201, 404)

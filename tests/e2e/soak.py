@@ -4,7 +4,6 @@ All that is random is in the plan (`soak_plan`); what a call meets depends on th
 """
 
 import asyncio
-import json
 import random
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from e2e.soak_plan import (
     dice_of,
     offer_of,
 )
+from helpers.desk import read_audit
 from helpers.patience import until
 from lab import sipp
 from lab.cutter import Cutter
@@ -255,13 +255,11 @@ class Soak:
 
     def _unended(self) -> list[str]:
         """Each session that the audit tells of has ended in it."""
-        entries = [
-            json.loads(line) for line in (self._rig.base / "ctid/audit.jsonl").read_text().splitlines()
-        ]
-        last = {entry["supervision"]["id"]: entry for entry in entries if entry["supervision"]}
-        ends = Counter(str(entry["supervision"]["end"]) for entry in last.values())
+        entries = read_audit(self._rig.base / "ctid" / "audit")
+        last = {entry.supervision.id: (entry, entry.supervision) for entry in entries if entry.supervision}
+        ends = Counter(str(session.end) for _, session in last.values())
         self._say(f"{self._clock()} {len(last)} supervisions, by their ends: {dict(ends)}")
-        return [f"the audit has no end of {entry}" for entry in last.values() if entry["event"] != "ended"]
+        return [f"the audit has no end of {entry}" for entry, _ in last.values() if entry.event != "ended"]
 
     async def _counted(self) -> list[str]:
         log, ledger = self._log(), soak_books.of_ledger(await self._ledger())

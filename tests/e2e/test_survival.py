@@ -1,7 +1,6 @@
 """What survives: Asterisk killed and restarted in a call, ctid killed in a session; then the truth again."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,6 +9,7 @@ import pytest
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from helpers.api_client import Api
+from helpers.desk import read_audit
 from helpers.patience import until
 from lab import daemon
 from lab.rig import Rig
@@ -158,12 +158,12 @@ async def test_session_that_ended_while_ctid_was_away(mortal: Floor) -> None:
     await supervisor.hangup()
     await customer.hangup()
     mortal.rig.restart("ctid")
-    audit = mortal.rig.base / "ctid" / "audit.jsonl"
+    audit = mortal.rig.base / "ctid" / "audit"
 
     def last() -> tuple[str, str | None]:
-        entries = [json.loads(line) for line in audit.read_text().splitlines()]
-        mine = [entry for entry in entries if entry["supervision"] and entry["supervision"]["id"] == session]
-        return mine[-1]["event"], mine[-1]["supervision"]["end"]
+        sessions = [(entry.event, entry.supervision) for entry in read_audit(audit)]
+        mine = [(event, found.end) for event, found in sessions if found and found.id == session]
+        return mine[-1]
 
     await until(lambda: last() == ("ended", "lost"), what="the audit says that it ended")
 

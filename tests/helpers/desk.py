@@ -8,6 +8,9 @@ from typing import Self
 import msgspec
 from msgspec.structs import replace
 
+from ctid.audit import Audit, Entry
+from ctid.audit.chain import payload_of
+from ctid.audit.files import Files
 from ctid.hub import Hub
 from ctid.model.capabilities import Capability
 from ctid.model.commands import (
@@ -26,7 +29,6 @@ from ctid.model.users import User, UserRole
 from ctid.model.words import Mode, Purpose, SupervisionEnd, SupervisionState
 from ctid.state.changes import Update
 from ctid.state.store import Store
-from ctid.supervision.audit import Audit, Entry
 from ctid.supervision.requests import StartRequest, Via
 from ctid.supervision.service import Phone, Policy, SupervisionService
 from ctid.tasks import TaskOwner
@@ -116,7 +118,7 @@ class Desk:
         return self.hub.store.supervisions
 
     def entries(self) -> list[Entry]:
-        """What the audit's file holds."""
+        """What the audit holds."""
         return read_audit(self.audit.path)
 
 
@@ -180,9 +182,15 @@ class PlayedPbx(FakeConnection):
         await self.tells(session, state=SupervisionState.ENDED, end=reason, ended_at=BASE)
 
 
-def read_audit(path: Path) -> list[Entry]:
-    """Read an audit's file, which may not be there yet."""
-    if not path.exists():
+def read_audit(folder: Path) -> list[Entry]:
+    """The entries of an audit's folder, which may not be there yet."""
+    if not folder.exists():
         return []
-    decoder = msgspec.json.Decoder(Entry, dec_hook=dec_hook)
-    return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+    entries = [
+        msgspec.convert({"event": record.event, **(payload_of(record) or {})}, Entry, dec_hook=dec_hook)
+        for record in Files(folder).records()
+    ]
+    return [
+        replace(entry, request=msgspec.convert(entry.request, StartRequest)) if entry.request else entry
+        for entry in entries
+    ]

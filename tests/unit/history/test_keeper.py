@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from msgspec.structs import replace
 
+from ctid.audit.subjects import Subject, SubjectKind
 from ctid.history import filling, keeper
 from ctid.history.entries import Entry
 from ctid.history.figures import Selection
@@ -516,23 +518,34 @@ async def test_a_caller_of_an_unknown_id(rooms: Rooms, clock: FakeClock, pbx: Re
         assert "to which caller's earlier ones" in gap.detail
 
 
-async def test_purge(rooms: Rooms, pbx: Recalling, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is older than is to be kept is gone with the next purge; one that fails is tried again."""
-    monkeypatch.setattr(keeper, "PURGE_S", 0.05)
+async def test_what_is_kept_is_counted_and_purged(rooms: Rooms, pbx: Recalling) -> None:
+    """A dry run counts what is older, a purge takes it out; the keeper says for how long it is kept."""
     pbx.written.append(queued(-1, "1.1"))
     async with rooms() as room:
         await room.link_up()
         await room.settled()
-        assert len(await room.rows()) == 1
-        room.clock.at += 401 * keeper.DAY_S
+        assert (room.keeper.name, room.keeper.keep_days) == ("history", 400)
+        for before, dry_run, count, left in ((0, True, 0, 1), (BASE, True, 1, 1), (BASE, False, 1, 0)):
+            found = await room.keeper.purge(Instant(before), by="root", dry_run=dry_run)
+            assert (found, len(await room.rows())) == (count, left)
 
-        async def gone() -> bool:
-            return await room.rows() == []
 
-        await until(gone)
-        good = room.ledger.path
-        room.ledger.close()
-        room.ledger.path = good / "nowhere"
-        await until(lambda: room.keeper.status().behind)
-        room.ledger.path = good
-        await until(lambda: not room.keeper.status().behind)
+async def test_what_is_kept_about_an_agent(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """She is told each moment that she has a part in; it stays, and the reason is told. No number is kept."""
+    monkeypatch.setattr(keeper, "EXPORTED_AT_ONCE", 1)
+    agent, number = (Subject(kind=SubjectKind(kind), id="1001") for kind in ("agent", "number"))
+    async with rooms() as room:
+        await room.link_up()
+        await room.settled()
+        missed = Entry(
+            pbx=PBX, kind="offer_missed", queue=QueueId("q"), leg=LegId("1"), agent=AgentId("1001"), at=at(0)
+        )
+        room.ledger.add([missed, replace(missed, at=at(-1)), replace(missed, agent=AgentId("2"))], {})
+        room.clock.at = BASE + 1
+        told = await room.keeper.export(agent)
+        assert [(item["kind"], item["agent"]) for item in told] == [("offer_missed", "1001")] * 2
+        assert await room.keeper.export(number) == []
+        erasure = await room.keeper.erase(agent, by="root", dry_run=False)
+        assert (erasure.erased, erasure.kept) == (0, 2)
+        assert "[history] keep_days" in erasure.reason
+        assert (await room.keeper.erase(number, by="root", dry_run=False)).reason == ""

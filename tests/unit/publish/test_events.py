@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ctid.audit import Anchor
 from ctid.model.entities import Agent, Call, Device, Entity, Membership, Pbx, Queue, Supervision, Waiting
 from ctid.model.ids import AgentId, CallId, DeviceId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
@@ -18,7 +19,7 @@ from ctid.model.words import (
     SupervisionState,
 )
 from ctid.publish.documents import Documents
-from ctid.publish.events import cloud_event, dropped_event, events_of
+from ctid.publish.events import anchor_event, cloud_event, dropped_event, events_of
 from ctid.state.changes import Change, Occurrence, Update
 
 PBX, SUPPORT, SALES = PbxId("p"), QueueId("support"), QueueId("sales")
@@ -200,3 +201,24 @@ def test_drops_are_told() -> None:
     )
     assert first["id"] != second["id"]
     assert (second["data"]["count"], second["data"]["total"]) == (2, 5)
+
+
+def test_where_the_audit_ended() -> None:
+    """Its record, its hash and its time; two anchors while nothing else happens have two ids."""
+    told = []
+    for record in (3, 4):
+        event = anchor_event(DOCUMENTS, Anchor(record=record, hash="ab", at=AT), 9)
+        told.append(json.loads(cloud_event(event, DOCUMENTS)))
+    assert [(event["id"], event["type"]) for event in told] == [
+        ("b1-9-audit-3", "ctid.audit.anchored"),
+        ("b1-9-audit-4", "ctid.audit.anchored"),
+    ]
+    data = told[0]["data"]
+    assert (data["schema"], data["record"], data["hash"]) == ("ctid.audit.anchored/1", 3, "ab")
+
+
+def test_who_listens_past_ctid() -> None:
+    """By a name that no reader of the broker but the supervisors' is allowed."""
+    moment = Occurrence(seq=4, at=AT, name="monitoring_seen", pbx=PBX, by="2003", to="spy")
+    (event,) = events_of(moment, DOCUMENTS)
+    assert (event.name, event.data["by"], event.data["to"]) == ("monitoring.seen", "2003", "spy")

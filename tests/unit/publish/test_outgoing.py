@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from ctid.audit import Anchor
 from ctid.hub import Hub
 from ctid.model.facts import Leg, LegChanged, LegEnded, LinkUp, Member, MemberChanged
 from ctid.model.ids import AgentId, LegId, PbxId, QueueId
@@ -125,6 +126,24 @@ async def test_drops_are_told_once(desk: Desk) -> None:
     assert words(messages)[0] == "events/publisher.dropped"
     assert json.loads(messages[0].payload)["data"]["count"] == 3
     assert "events/publisher.dropped" not in words(messages)[1:]
+
+
+def test_where_the_audit_ended_is_retained(desk: Desk) -> None:
+    """As an event once, and as a document whenever the broker may have lost it; before any, there is none."""
+    desk.outgoing.anchor_due = True
+    assert desk.all() == []
+    desk.outgoing.put_anchor(Anchor(record=7, hash="ab", at=AT))
+    document, event = desk.all()
+    assert (document.topic, document.retained, event.topic) == (
+        "ctid/lab/audit",
+        True,
+        "ctid/lab/events/audit.anchored",
+    )
+    told = json.loads(document.payload)
+    assert (told["schema"], told["record"], told["hash"]) == ("ctid.audit/1", 7, "ab")
+    assert desk.all() == []
+    desk.outgoing.anchor_due = True
+    assert desk.all() == [document]
 
 
 async def test_too_slow_for_the_hub_starts_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

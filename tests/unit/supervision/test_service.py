@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from ctid.audit import Entry
 from ctid.model.capabilities import Capability
 from ctid.model.commands import Command, EndSupervision, StartSupervision, SwitchSupervision, TakeOver
 from ctid.model.entities import Supervision
@@ -16,7 +17,6 @@ from ctid.model.users import User, UserRole
 from ctid.model.words import Mode, Purpose, Scope, SupervisionEnd, SupervisionState
 from ctid.state.invariants import violations
 from ctid.supervision import service
-from ctid.supervision.audit import Entry
 from ctid.supervision.requests import ChangeRequest, StartRequest, Via
 from ctid.supervision.service import PHONE_KEYS, Policy
 from helpers.desk import LAB, PAUL, ROOT, SOFIA, Desk, listen
