@@ -11,12 +11,12 @@ import asyncio
 import structlog
 
 from ctid.model.commands import HandBack, TakeOver
-from ctid.model.errors import CtidError, SupervisionRefused
+from ctid.model.errors import CtidError, PbxRefused, SupervisionRefused
 from ctid.model.words import Hear, Mode, SupervisionEnd, SupervisionState
 from ctid.ports import Clock
 from ctid_asterisk.ari import AriError, AriLost
 from ctid_asterisk.parts import JOIN_S
-from ctid_asterisk.refusals import told_as_ctid_errors
+from ctid_asterisk.refusals import Ended, told_as_ctid_errors
 from ctid_asterisk.sessions import BACK, JOIN, QUEUE_BACK, Stance, back_id
 from ctid_asterisk.stage import Stage
 from ctid_asterisk.stage_session import Session
@@ -51,11 +51,12 @@ class Handover:
             session.check()
             if session.customer is not None:
                 return
-            before = session.stance
+            if session.supervision.state is not SupervisionState.ACTIVE:
+                raise SupervisionRefused("call_ended", "the agent has left the call")
+            before, customer = session.stance, str(command.customer)
             self._stage.change(session, state=SupervisionState.SWITCHING)
-            await self._stage.stand(session, BARGING)
-            customer = str(command.customer)
             try:
+                await self._stage.stand(session, BARGING)
                 await self._confirm(session, customer)
                 for name, value in (
                     (JOIN, self._ami.name_of(session.phone)),
@@ -66,10 +67,16 @@ class Handover:
                 await self._move(session, customer, near)
             except BaseException as error:
                 await self._undo(session, before)
-                if (failure := session.failure(error)) is not None:
+                if session.customer is not None and isinstance(error, CtidError):
+                    log.info(
+                        "moved without an answer", supervision=session.supervision.id, reason=error.detail
+                    )
+                elif (failure := session.failure(error)) is not None:
                     raise failure from error
-                raise
-            await self._taken(session, customer)
+                else:
+                    raise
+            finally:
+                session.moving = None
 
     async def _confirm(self, session: Session, customer: str) -> None:
         """See that audio goes both ways between her and the PBX, and to the customer."""
@@ -95,30 +102,57 @@ class Handover:
         """Have the PBX release the agent and join the customer with the supervisor; raises if it did not."""
         if session.snoop is not None:
             session.leaving.add(session.snoop)
+        session.moving = customer
         try:
             await self._ami.blind_transfer(near, session.supervision.id)
-        except CtidError as error:
-            # The answer may be lost, and the customer be there all the same.
-            if not await self._ami.together(session.phone, customer, 0.0):
-                raise
-            log.info("moved without an answer", supervision=session.supervision.id, reason=error.detail)
-            return
+        except PbxRefused:
+            session.moving = None  # whatever else goes wrong, he may have been moved
+            raise
         if not await self._ami.together(session.phone, customer, JOIN_S):
             raise SupervisionRefused(
                 "takeover_failed", "the customer was moved, and not joined with her: he rings the agent back"
             )
+        await self._taken(session, customer)
 
     async def _undo(self, session: Session, before: Stance) -> None:
-        """Have all as it was; where the agent has left meanwhile, the session waits."""
+        """Have all as it was; where the agent has left meanwhile, she waits.
+
+        Where the customer has come to her all the same, he stays. Where nobody can say so, nothing is
+        touched, and ARI is connected to anew, which finds what became of them.
+        """
+        if session.moving is not None and session.customer is None:
+            met = await self._met(session, session.moving)
+            if met:
+                await self._taken(session, session.moving)
+            elif met is None:
+                log.critical("not known who has the customer", supervision=session.supervision.id)
+                await self._ari.close()
+                return
         snoop = session.snoop
-        if session.over or session.lost is not None or snoop is None:
+        if session.customer is not None or session.over or session.lost is not None or snoop is None:
             return  # told already
         session.leaving.discard(snoop)
         if snoop in session.left:
             self._stage.lost_part(session, snoop, 0)
             return
-        await self._stage.stand(session, before)
+        try:
+            await self._stage.stand(session, before)
+        except (CtidError, AriError, AriLost, TimeoutError, Ended) as error:
+            if session.supervision.state is not SupervisionState.SWITCHING:
+                return  # she waits, or it is over
+            log.warning("not as before", supervision=session.supervision.id, reason=str(error))
+            if not await self._stage.left_alone(session):
+                await self._stage.fail(session)
+            return
         self._stage.change(session, state=SupervisionState.ACTIVE)
+
+    async def _met(self, session: Session, customer: str) -> bool | None:
+        """Whether the customer is with her, as ARI has it: it was AMI that failed. None: it does not say."""
+        try:
+            bridges = await self._ari.bridges()
+        except (AriError, AriLost):
+            return None
+        return any({session.phone, customer} <= set(bridge["channels"]) for bridge in bridges)
 
     async def _taken(self, session: Session, customer: str) -> None:
         snoop, session.snoop = session.snoop, None
@@ -145,36 +179,42 @@ class Handover:
                 raise SupervisionRefused(
                     "mode_not_possible", "the customer was not taken over: he has an agent"
                 )
-            channel = back_id(session.supervision.id, self._clock.now())
             self._stage.change(session, state=SupervisionState.SWITCHING)
             session.leaving.add(session.phone)  # as the customer leaves her, she has nobody
+            channel = session.back = back_id(session.supervision.id, self._clock.now())
             try:
-                await self._ari.dial_into(
-                    channel,
-                    address,
-                    self._handback_context,
-                    session.supervision.id,
-                    command.ring_s,
-                    {JOIN: self._ami.name_of(customer)},
-                )
-                joined = await self._ami.together(channel, customer, command.ring_s + JOIN_S)
+                await self._ring(channel, customer, command, address)
             except BaseException as error:
-                await self._stage.parts.cleared(channel)
-                self._stays(session)
-                if isinstance(error, AriError):
-                    raise SupervisionRefused(
-                        "agent_unreachable", f"the agent's phone cannot be rung: {error}"
-                    ) from error
-                raise
-            if not joined:
-                await self._stage.parts.cleared(channel)
-                self._stays(session)
-                raise SupervisionRefused(
-                    "agent_no_answer",
-                    f"agent {command.agent} did not answer; the customer stays with the supervisor",
-                )
+                # The answer may be lost, and she have picked up all the same.
+                if not await self._ami.together(channel, customer, 0.0):
+                    try:
+                        await self._stage.parts.rid(channel)
+                    finally:
+                        self._stays(session)
+                    if (failure := session.failure(error)) is not None:
+                        raise failure from error
+                    raise
+                log.info("handed back without an answer", supervision=session.supervision.id)
+            finally:
+                session.back = None
             session.customer = None
             await self._stage.finish(session, SupervisionEnd.HANDED_BACK)
+
+    async def _ring(self, channel: str, customer: str, command: HandBack, address: str) -> None:
+        """Ring the agent, and see her joined with the customer. Raises what came in between."""
+        variables = {JOIN: self._ami.name_of(customer)}
+        context, exten = self._handback_context, command.supervision
+        try:
+            await self._ari.dial_into(channel, address, context, exten, command.ring_s, variables)
+        except AriError as error:
+            raise SupervisionRefused(
+                "agent_unreachable", f"the agent's phone cannot be rung: {error}"
+            ) from error
+        if not await self._ami.together(channel, customer, command.ring_s + JOIN_S):
+            raise SupervisionRefused(
+                "agent_no_answer",
+                f"agent {command.agent} did not answer; the customer stays with the supervisor",
+            )
 
     def _stays(self, session: Session) -> None:
         """The customer stays with the supervisor."""

@@ -13,8 +13,8 @@ from ctid.model.words import SupervisionEnd
 from ctid.ports import Clock
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.fields import OURS
-from ctid_asterisk.refusals import gone
-from ctid_asterisk.sessions import SPY, VARIABLE, WHISPER, Stance, pack, part_of
+from ctid_asterisk.refusals import Ended, gone
+from ctid_asterisk.sessions import SPY, VARIABLE, WHISPER, Record, Stance, pack, part_of
 from ctid_asterisk.stage_session import Session
 
 log = structlog.get_logger(__name__)
@@ -68,8 +68,7 @@ class Parts:
         session.made.add(snoop)
         try:
             await self.ari.snoop(target, snoop, spy=SPY[stance.hear], whisper=WHISPER[stance.mode])
-            async with asyncio.timeout(JOIN_S):
-                await joined
+            await self._entered(session, snoop, joined)
         except BaseException as error:
             session.joined.pop(snoop, None)
             await self.clear(session, snoop)
@@ -79,6 +78,13 @@ class Parts:
                 raise gone(SupervisionEnd.CALL_ENDED) from error
             raise
         return snoop
+
+    @staticmethod
+    async def _entered(session: Session, snoop: str, joined: asyncio.Future[None]) -> None:
+        async with asyncio.timeout(JOIN_S):
+            await joined
+        if snoop in session.left:
+            raise Ended(snoop, 0)  # both were told before we came to look
 
     async def place(self, session: Session, new: str, stance: Stance) -> None:
         """Put a snoop channel of this stance in the place of the one there is.
@@ -98,13 +104,13 @@ class Parts:
         if not stance.silent:
             await self.ari.mute(session.phone, on=False)
 
-    async def keep(self, session: Session) -> None:
-        """Write the session's record to the PBX, for a ctid that starts anew; a failure is logged.
+    async def keep(self, session: Session, record: Record | None = None) -> None:
+        """Write the session's record, or another one, to the PBX, for a ctid that starts anew; at best.
 
-        Who hears whom does not depend on it: that is in the parts themselves.
+        A failure is logged. Who hears whom does not depend on it: that is in the parts themselves.
         """
         try:
-            await self.ari.set_variable(session.phone, VARIABLE, pack(session.record))
+            await self.ari.set_variable(session.phone, VARIABLE, pack(record or session.record))
         except (AriError, AriLost) as error:
             log.warning("session not noted on the PBX", supervision=session.supervision.id, reason=str(error))
 
@@ -126,6 +132,10 @@ class Parts:
             else:
                 session.made.discard(channel)
         return not session.made - {session.names.bridge}
+
+    async def rid(self, channel: str) -> bool:
+        """Hang a channel up that is no part of a session, twice if need be; whether it worked."""
+        return await self.cleared(channel) or await self.cleared(channel)
 
     async def cleared(self, part: str) -> bool:
         """Hang a channel up, or destroy a bridge; whether it worked."""

@@ -57,7 +57,7 @@ def stance_of(session: Supervision) -> Stance:
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """What is kept on the PBX of a session. `target`: the agent's leg, none until there has been one."""
+    """What is kept on the PBX of a session. `target`: the agent's leg; none while that is being changed."""
 
     supervision: Supervision
     target: LegId | None = None
@@ -183,8 +183,9 @@ def _whole(
 ) -> Found | None:
     """The session of a supervisor's channel that is up, in a bridge or in none.
 
-    In her own bridge she has a snoop channel, or waits, also if the agent left while nobody looked; in
-    another one she has taken the customer over; in none she had answered a moment before, and was not in yet.
+    In her own bridge she has a snoop channel, or waits, also if the agent left while nobody looked, or if she
+    was on her way to another agent; in another one she has taken the customer over; in none she had answered
+    a moment before, and was not in yet.
     """
     try:
         record = unpack(variable)
@@ -199,8 +200,8 @@ def _whole(
     if bridge.startswith(OURS):
         snoop = next((c for c in members if snooping(c) is not None), None)
         heard = snooping(snoop or "")
-        if heard is None:
-            state = SupervisionState.WAITING
+        if heard is None or record.target is None:
+            state, snoop = SupervisionState.WAITING, None
         else:
             stance = replace(heard, muted=stance.muted)
     else:

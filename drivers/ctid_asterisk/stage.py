@@ -6,7 +6,8 @@ Nothing half done stays: a failed step takes its session down with it.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -26,11 +27,12 @@ from ctid.model.facts import KeyPressed, SupervisionChanged
 from ctid.model.ids import LegId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.lifecycle import may_follow
-from ctid.model.words import Scope, SupervisionEnd, SupervisionState
+from ctid.model.words import SupervisionEnd, SupervisionState
 from ctid.ports import Clock
 from ctid.tasks import TaskOwner
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.channels import session_of
+from ctid_asterisk.notice import Notices
 from ctid_asterisk.parts import JOIN_S, Ami, Parts
 from ctid_asterisk.pin import PinEntry
 from ctid_asterisk.refusals import Ended, gone, no_phone, told_as_ctid_errors
@@ -41,7 +43,6 @@ from ctid_asterisk.sessions import (
     Record,
     Stance,
     find,
-    notice_id,
     pack,
     part_of,
     snooping,
@@ -51,13 +52,12 @@ from ctid_asterisk.stage_session import Session
 log = structlog.get_logger(__name__)
 
 CALLER = '"Supervision" <ctid>'
-NOTICE = "tone:1400/300,0/60000"
-"""The tone of a notice, the one by which a recorded line is told (ITU-T E.180, recording tone)."""
-NOTICE_S = 0.4
 PIN = "pin"
 """What a session waits for, as for a channel."""
 PIN_TONE = "tone:425/200,0/1800"
 PIN_S = 20.0
+NOT_THERE = frozenset({400, 404, 422})
+"""What ARI says of a step with a channel that has ended, or has left the application."""
 
 Event = dict[str, Any]
 
@@ -78,7 +78,9 @@ class Stage:
         self._clock = clock
         self._tell = tell
         self._sessions: dict[SupervisionId, Session] = {}
-        self._notices: dict[str, asyncio.Future[None]] = {}
+        self._notices = Notices(ari, self.parts, clock)
+        self._gone: set[str] | None = None
+        """What has ended since the sessions began to be looked for; none when they are known."""
         self._tasks = TaskOwner(on_failure)
         self.replaced = False
         """Another program has taken the application's name: to take it back at once would be a fight."""
@@ -98,8 +100,10 @@ class Stage:
 
     def _forsake(self, reason: str) -> None:
         """Tell all who wait for a channel that it will not come."""
+        told = f"the link to the PBX was lost ({reason})"
+        self._notices.forsake(told)
         for session in self._sessions.values():
-            session.settle_all(PbxUnavailable(f"the link to the PBX was lost ({reason})"))
+            session.settle_all(PbxUnavailable(told))
 
     async def close(self) -> None:
         """End the tasks; the sessions stay on the PBX."""
@@ -115,15 +119,8 @@ class Stage:
         session = Session(record, names, names.phone(self._clock.now()))
         self._sessions[command.supervision.id] = session
         self._publish(session)
-        async with session.lock:
-            try:
-                async with told_as_ctid_errors():
-                    await self._begin(session, command)
-            except BaseException as error:
-                await self.finish(session, session.lost or SupervisionEnd.FAILED)
-                if (failure := session.failure(error)) is not None:
-                    raise failure from error
-                raise
+        async with session.lock, self._or_ends(session), told_as_ctid_errors():
+            await self._begin(session, command)
 
     async def _begin(self, session: Session, command: StartSupervision) -> None:
         stance = session.stance
@@ -134,7 +131,10 @@ class Stage:
             await self._ari.add(session.names.bridge, session.snoop)
         answered = session.expect(session.phone)
         session.made.add(session.phone)
-        session.check()  # from here on, whatever ends is told to the one who waits for the phone
+        # From here on, whatever ends is told to the one who waits for the phone.
+        session.check()
+        if command.target is not None and session.snoop is None and not session.outlasts_call:
+            raise gone(SupervisionEnd.CALL_ENDED)
         # The record as it will be: after a restart it is only believed if the session is whole.
         begun = replace(session.record, supervision=self._as(session, state=SupervisionState.ACTIVE))
         try:
@@ -188,15 +188,14 @@ class Stage:
         before = session.stance
         if stance == before:
             return
-        if session.customer is not None:
-            raise SupervisionRefused("mode_not_possible", "the customer is hers: he can be handed back")
+        session.check_not_hers()
         changed = {"mode": stance.mode, "hear": stance.hear, "muted": stance.muted}
         if session.supervision.state is SupervisionState.WAITING:
             self.change(session, **changed)
             await self.parts.keep(session)
             return
         if (stance.mode, stance.hear) == (before.mode, before.hear):
-            await self._ari.mute(session.phone, on=stance.silent)
+            await self._mute(session, stance)
             self.change(session, **changed)
             await self.parts.keep(session)
             return
@@ -223,14 +222,49 @@ class Stage:
             if old is not None:
                 await self.parts.clear(session, old)
         else:
+            await self._mute(session, stance)
+
+    async def _mute(self, session: Session, stance: Stance) -> None:
+        async with self._or_ends(session):
             await self._ari.mute(session.phone, on=stance.silent)
 
     async def placed(self, session: Session, new: str, stance: Stance) -> None:
-        """Put a new snoop channel in place; if that fails the session ends: who hears her is not sure."""
+        """Put a new snoop channel in place; she waits if the agent has left meanwhile. Raises what failed."""
+        async with self._or_ends(session):
+            try:
+                await self.parts.place(session, new, stance)
+            except AriError as error:
+                left = error
+                if error.status not in NOT_THERE or not await self.left_alone(session, new):
+                    raise
+            else:
+                return
+        raise gone(SupervisionEnd.CALL_ENDED) from left
+
+    async def left_alone(self, session: Session, *more: str) -> bool:
+        """Have her wait, whom she listened to being gone, and `more` snoop channels in vain.
+
+        False: it did not work, and she may hear or be heard.
+        """
+        snoops = {snoop for snoop in (session.snoop, *more) if snoop is not None}
+        session.snoop = None
+        session.leaving |= snoops
+        await self.parts.clear(session, *snoops)
+        if session.lost is not None or session.made & snoops:
+            return False
         try:
-            await self.parts.place(session, new, stance)
+            await self._wait(session)
+        except (AriError, AriLost):
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _or_ends(self, session: Session) -> AsyncIterator[None]:
+        """Within it, a failure ends the session: who hears her is not sure any more."""
+        try:
+            yield
         except BaseException as error:
-            await self.finish(session, session.lost or SupervisionEnd.FAILED)
+            await self.fail(session)
             if (failure := session.failure(error)) is not None:
                 raise failure from error
             raise
@@ -243,19 +277,19 @@ class Stage:
         session = self.session(command.supervision.id)
         async with session.lock, told_as_ctid_errors():
             session.check()
+            session.check_not_hers()
             wanted = command.supervision
             stance = Stance(wanted.mode, wanted.hear, wanted.muted)
             waited = session.supervision.state is SupervisionState.WAITING
             old, new = session.snoop, await self._snooped(session, command.target, stance)
-            if not waited:
+            # Should ctid end before she is there, it cannot be told whom she listens to.
+            await self.parts.keep(session, replace(session.record, target=None))
+            if waited:
+                async with self._or_ends(session):
+                    await self.parts.from_waiting(session)  # the tone is not for those she comes to
+            else:
                 self.change(session, state=SupervisionState.SWITCHING)
             await self.placed(session, new, stance)
-            try:
-                if waited:
-                    await self.parts.from_waiting(session)
-            except BaseException:
-                await self.finish(session, session.lost or SupervisionEnd.FAILED)
-                raise
             session.record = replace(session.record, target=command.target)
             self._keep(session, wanted)
             changed = {"mode": stance.mode, "hear": stance.hear, "muted": stance.muted}
@@ -283,23 +317,7 @@ class Stage:
 
     async def give_notice(self, command: GiveNotice) -> None:
         """Sound a tone in one party's ear; see the command."""
-        channel = notice_id(self._ari.app, self._clock.now())
-        entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._notices[channel] = entered
-        async with told_as_ctid_errors():
-            try:
-                await self._ari.snoop(str(command.target), channel, spy="none", whisper="out")
-                async with asyncio.timeout(JOIN_S):
-                    await entered
-                await self._ari.play(channel, channel, NOTICE)
-                await asyncio.sleep(NOTICE_S)
-            except AriError as error:
-                if error.status == 404:
-                    raise gone(SupervisionEnd.CALL_ENDED) from error
-                raise
-            finally:
-                del self._notices[channel]
-                await self.parts.cleared(channel)
+        await self._notices.give(command.target)
 
     async def end(self, command: EndSupervision) -> None:
         """Release the supervisor; see the command."""
@@ -307,6 +325,9 @@ class Stage:
         if session.is_ringing:
             session.lost = session.lost or command.reason
             session.stop_ringing()
+        if session.back is not None:
+            session.lost = session.lost or command.reason
+            await self.parts.cleared(session.back)  # whoever waits for the agent to answer stops here
         async with session.lock, told_as_ctid_errors():
             if session.customer is not None:
                 session.made.add(session.customer)  # the call is hers, and ends with her
@@ -318,6 +339,7 @@ class Stage:
 
         `known` are those there were when ARI was lost: the ones that are no more are told as ended.
         """
+        self._gone = set()
         channels, bridges = await self._ari.channels(), await self._ari.bridges()
         records = {
             str(channel["id"]): await self._ari.variable(str(channel["id"]), VARIABLE)
@@ -326,36 +348,47 @@ class Stage:
         }
         now = Instant(self._clock.now())
         remains = find(channels, bridges, lambda unique: records[unique], self._ari.app, now)
-        for found in remains.sessions:
-            await self._take_up(found)
+        sessions = [self._found(found) for found in remains.sessions]
         for lost in known:
             if lost.id not in self._sessions:
                 ended = replace(lost, state=SupervisionState.ENDED, end=SupervisionEnd.LOST)
                 self._tell_of(replace(ended, since=now, ended_at=now))
-        for channel in remains.stray_channels:
-            log.warning("left over on the PBX, hung up", channel=channel)
-            await self.parts.cleared(channel)
-        for bridge in remains.stray_bridges:
-            await self.parts.cleared(bridge)
+        for stray in (*remains.stray_channels, *remains.stray_bridges):
+            log.warning("left over on the PBX, cleared away", part=stray)
+            await self.parts.cleared(stray)
+        for session in sessions:
+            async with session.lock:
+                await self._take_up(session)
+        gone, self._gone = self._gone, None
+        for session in sessions:
+            for part in gone & {session.phone, session.snoop, session.customer}:
+                self._left(part, 0)
 
-    async def _take_up(self, found: Found) -> None:
+    def _found(self, found: Found) -> Session:
         names = Names(self._ari.app, found.record.supervision.id)
         session = Session(found.record, names, found.phone)
         session.snoop, session.customer = found.snoop, found.customer
         session.made.update(part for part in (names.bridge, found.phone, found.snoop) if part is not None)
         self._sessions[session.supervision.id] = session
+        return session
+
+    async def _take_up(self, session: Session) -> None:
         log.info("supervision taken up", supervision=session.supervision.id, mode=session.supervision.mode)
-        self._publish(session)
         try:
             if session.supervision.state is SupervisionState.WAITING:
                 await self.parts.to_waiting(session)
             else:
                 # A switch that was cut off may have left her mute in a mode in which she is heard.
-                await self._ari.mute(found.phone, on=session.stance.silent)
-            if found.customer is not None:
-                await self._ari.follow(found.customer)
+                await self._ari.mute(session.phone, on=session.stance.silent)
+            if session.customer is not None:
+                # Neither is in the application: their ends are told to who asks for them.
+                await self._ari.follow(session.phone)
+                await self._ari.follow(session.customer)
         except AriError as error:
             log.warning("a part of it has just gone", supervision=session.supervision.id, reason=str(error))
+            await self.fail(session)
+        if not session.over:
+            self._publish(session)
 
     # Steps ----------------------------------------------------------------------------------------
 
@@ -372,13 +405,17 @@ class Stage:
             await self.parts.to_waiting(session)
         except (AriError, AriLost) as error:
             log.warning("cannot wait", supervision=session.supervision.id, reason=str(error))
-            await self.finish(session, session.lost or SupervisionEnd.FAILED)
+            await self.fail(session)
             raise
         self.change(session, state=SupervisionState.WAITING)
         await self.parts.keep(session)
 
+    async def fail(self, session: Session) -> None:
+        """End a session that cannot go on."""
+        await self.finish(session, session.lost or SupervisionEnd.FAILED)
+
     async def finish(self, session: Session, reason: SupervisionEnd) -> bool:
-        """Clear a session away; idempotent.
+        """Clear a session away; idempotent, and carried out also if who asks for it goes away meanwhile.
 
         False: a channel of it may still be there. Then the session is not told as ended, and ARI is
         connected to anew, which finds what is left.
@@ -386,16 +423,21 @@ class Stage:
         if session.over:
             return True
         session.over = True
+        await asyncio.shield(
+            self._tasks.spawn(f"supervision/{session.supervision.id}/finish", self._finish(session, reason))
+        )
+        return session.over
+
+    async def _finish(self, session: Session, reason: SupervisionEnd) -> None:
         if not await self.parts.clear_all(session):
             log.critical("not ended", supervision=session.supervision.id, left=sorted(session.made))
             session.over = False
             await self._ari.close()
-            return False
+            return
         session.settle_all(Ended(session.phone, 0))
         self._sessions.pop(session.supervision.id, None)
         now = Instant(self._clock.now())
         self.change(session, state=SupervisionState.ENDED, end=reason, ended_at=now)
-        return True
 
     def _as(self, session: Session, **changed: Any) -> Supervision:
         return replace(session.supervision, since=Instant(self._clock.now()), **changed)
@@ -433,9 +475,7 @@ class Stage:
                 pass
 
     def _entered(self, channel: str) -> None:
-        notice = self._notices.get(channel)
-        if notice is not None and not notice.done():
-            notice.set_result(None)
+        if self._notices.enter(channel):
             return
         session = self._sessions.get(session_of(channel)) if part_of(channel) is not None else None
         if session is not None and session.settle(channel, None):
@@ -456,8 +496,12 @@ class Stage:
         self._left(channel, 0)
 
     def _left(self, channel: str, cause: int) -> None:
+        if self._gone is not None:
+            self._gone.add(channel)
+        if self._notices.leave(channel):
+            return
         for session in list(self._sessions.values()):
-            if channel in (session.phone, session.snoop, session.customer) or channel in session.joined:
+            if channel in session.made or channel == session.customer:
                 self.lost_part(session, channel, cause)
 
     def lost_part(self, session: Session, channel: str, cause: int) -> None:
@@ -471,6 +515,9 @@ class Stage:
         if channel == session.snoop:
             self._agent_left(session, ended)
             return
+        if channel not in (session.phone, session.customer):
+            session.left.add(channel)  # before it was in its place
+            return
         by_her = channel == session.phone
         reason = SupervisionEnd.SUPERVISOR_HUNG_UP if by_her else SupervisionEnd.CALL_ENDED
         session.lost = session.lost or reason
@@ -482,7 +529,7 @@ class Stage:
         session.made.discard(ended.channel)
         session.snoop = None
         if session.is_ringing:
-            if session.supervision.scope is not Scope.AGENT:
+            if not session.outlasts_call:
                 session.settle(session.phone, ended)
             return
         self._tasks.spawn(f"supervision/{session.supervision.id}/wait", self._wait_by_event(session))

@@ -3,8 +3,8 @@
 import asyncio
 
 from ctid.model.entities import Supervision
-from ctid.model.errors import CtidError
-from ctid.model.words import SupervisionEnd, SupervisionState
+from ctid.model.errors import CtidError, SupervisionRefused
+from ctid.model.words import Scope, SupervisionEnd, SupervisionState
 from ctid_asterisk.pin import PinEntry
 from ctid_asterisk.refusals import Ended, gone
 from ctid_asterisk.sessions import Names, Record, Stance, stance_of
@@ -20,6 +20,10 @@ class Session:
         self.snoop: str | None = None
         self.customer: str | None = None
         """The customer's channel, once he has been taken over."""
+        self.moving: str | None = None
+        """The customer's channel, from the moment that the PBX is asked to move him to her."""
+        self.back: str | None = None
+        """The agent's channel, while she is rung to have the customer back."""
         self.made: set[str] = set()
         """What is to be cleared away at its end: the bridge, and the channels that the PBX may have."""
         self.leaving: set[str] = set()
@@ -49,6 +53,16 @@ class Session:
     def is_ringing(self) -> bool:
         """Whether her phone has not been answered yet."""
         return self.supervision.state is SupervisionState.RINGING
+
+    @property
+    def outlasts_call(self) -> bool:
+        """Whether she waits for the agent's next call when this one is over."""
+        return self.supervision.scope is Scope.AGENT
+
+    def check_not_hers(self) -> None:
+        """Raise SupervisionRefused when the call has become the supervisor's own."""
+        if self.customer is not None:
+            raise SupervisionRefused("mode_not_possible", "the customer is hers: he can be handed back")
 
     def check(self) -> None:
         """Raise what ended the session, if anything has."""
