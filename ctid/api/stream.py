@@ -9,7 +9,7 @@ from ctid.api.views import SUPERVISING_ROLES, visible, visible_occurrence
 from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Pbx, Queue, Supervision
 from ctid.model.errors import InvalidRequest
 from ctid.model.facts import MonitoringSeen
-from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId
+from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import UserRole
 from ctid.state.changes import Change, Occurrence, Update, alike
@@ -55,17 +55,19 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     name: str
     """Of a caller in a queue: `caller_queued`, `caller_answered`, `caller_abandoned`, `caller_left`,
     `offer_missed`, `call_served`. Of a call: `call_transferred`, `call_picked_up`, `call_parked`,
-    `call_retrieved`. `monitoring_seen`, for those who supervise: somebody listens, and not through ctid.
-    `state_drifted`: a snapshot differed from what had been told, and was believed."""
+    `call_retrieved`. For those who may know who listens: `supervision_key`, a supervisor pressed a key of her
+    phone; `monitoring_seen`, somebody listens, and not through ctid. `state_drifted`: a snapshot differed from
+    what had been told, and was believed."""
     pbx: PbxId
     call: CallId | None
     leg: LegId | None
     """Whose leg it happened to: in a queue the caller's."""
     queue: QueueId | None
     agent: AgentId | None
+    supervision: SupervisionId | None
     by: str
     """Who ended a served call (`caller`, `agent`, `transfer`), why a caller left, how a call was transferred,
-    the kind of a drift, who listens."""
+    which key was pressed, the kind of a drift, who listens."""
     to: str
     """The number a call was transferred to, where it was parked, what drifted; how somebody listens: `spy`,
     `snoop`."""
@@ -174,8 +176,10 @@ class Audience:
             return None
         return ChangeMessage(seq=change.seq, at=change.at, kind=change.kind, id=change.entity.id, entity=new)
 
-    def _occurrence(self, occurrence: Occurrence) -> OccurrenceMessage:
+    def _occurrence(self, occurrence: Occurrence) -> OccurrenceMessage | None:
         shown = visible_occurrence(self._role, occurrence)
+        if shown is None:
+            return None
         told: dict[str, Any] = {name: getattr(shown, name) for name in Occurrence.__struct_fields__}
         return OccurrenceMessage(**told)
 
@@ -194,7 +198,7 @@ class Audience:
         wanted = self._wanted
         if not self._wants(OCCURRENCE):
             return False
-        about = (occurrence.call or "", occurrence.queue or "", occurrence.agent or "")
+        about = {occurrence.call, occurrence.queue, occurrence.agent, occurrence.supervision} - {None}
         if wanted.ids and wanted.ids.isdisjoint(about):
             return False
         if not wanted.teams:

@@ -30,9 +30,11 @@ def visible(role: UserRole, entity: Entity) -> Entity | None:
     return entity
 
 
-def visible_occurrence(role: UserRole, occurrence: Occurrence) -> Occurrence:
-    """The occurrence as `role` may see it: outside numbers masked unless it supervises."""
-    return occurrence if role in SUPERVISING_ROLES else masked_occurrence(occurrence)
+def visible_occurrence(role: UserRole, occurrence: Occurrence) -> Occurrence | None:
+    """The occurrence as `role` may see it, or none: outside numbers and who listens are for those who supervise."""
+    if role in SUPERVISING_ROLES:
+        return occurrence
+    return None if occurrence.supervision is not None else masked_occurrence(occurrence)
 
 
 def visible_call(role: UserRole, call: Call) -> Call:

@@ -41,10 +41,10 @@ from ctid.model.facts import (
     Snapshot,
     SupervisionChanged,
 )
-from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
+from ctid.model.ids import AgentId, CallId, DeviceId, HelpId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
-from ctid.model.words import DeviceState, LegState, Purpose, SupervisionEnd, SupervisionState
+from ctid.model.words import DeviceState, LegState, Mode, Origin, Purpose, SupervisionEnd, SupervisionState
 from ctid.state.profile import AgentProfile, Profiles
 from ctid.state.store import Store
 from ctid.supervision.requests import ChangeRequest, StartRequest
@@ -160,11 +160,25 @@ class FakeSupervisions:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def start(self, user: User, request: StartRequest) -> Supervision:
+    async def start(
+        self,
+        user: User,
+        request: StartRequest,
+        *,
+        origin: Origin = Origin.SUPERVISOR,
+        help: HelpId | None = None,  # noqa: A002 - the field's name
+    ) -> Supervision:
         """Start the one session."""
         self.asked.append(("start", user, request))
         await self._refuse()
-        started = session_of(user.name, mode=request.mode, note=request.note, purpose=request.purpose)
+        started = session_of(
+            user.name,
+            mode=request.mode,
+            note=request.note,
+            purpose=request.purpose,
+            origin=origin,
+            help=help,
+        )
         await self._told(started)
         return started
 
@@ -172,7 +186,11 @@ class FakeSupervisions:
         """Switch the one session."""
         self.asked.append(("change", user, request))
         await self._refuse()
-        changed = replace(self._known(ident), mode=request.mode)
+        asked = {name: getattr(request, name) for name in ("hear", "muted", "lead")}
+        asked["mode"] = Mode(request.mode) if request.mode is not None else None
+        changed = replace(
+            self._known(ident), **{name: value for name, value in asked.items() if value is not None}
+        )
         await self._told(changed)
         return changed
 
@@ -202,8 +220,9 @@ class FakeSupervisions:
 
     async def _told(self, session: Supervision) -> None:
         before = self._hub.store.seq
+        same = self._hub.store.supervisions.get(session.id) == session
         await self._hub.feed([SupervisionChanged(pbx=PBX, at=NOW, supervision=session)])
-        assert await self._hub.until(lambda: self._hub.store.seq > before, DEADLINE_S)
+        assert same or await self._hub.until(lambda: self._hub.store.seq > before, DEADLINE_S)
 
 
 class FakeReconciler:

@@ -26,6 +26,7 @@ from ctid.api.context import Limits
 from ctid.model.errors import SupervisionRefused
 from ctid.model.facts import (
     CallerAbandoned,
+    KeyPressed,
     LegChanged,
     LegEnded,
     MemberChanged,
@@ -174,6 +175,33 @@ async def test_who_listens_is_told_to_supervisors(floor: Floor) -> None:
     assert told["supervision"]["id"] == SESSION
     assert told["call"]["supervisions"] == [SESSION]
     await events.socket.close()
+
+
+async def test_a_key_is_told_to_those_who_may_know_who_listens(floor: Floor) -> None:
+    """A supervisor is told which key was pressed in which session, by the session's id as well; no viewer."""
+    await floor.supervise()
+    seers = [await floor.events("?kind=occurrence"), await floor.events(f"?kind=occurrence&id={SESSION}")]
+    blind = [
+        await floor.events("?kind=occurrence", role="viewer"),
+        await floor.events("?kind=occurrence&id=x"),
+    ]
+    for events in (*seers, *blind):
+        await events.next()
+    await floor.feed(
+        KeyPressed(pbx=PBX, at=NOW, supervision=SESSION, key="5"),
+        CallerAbandoned(pbx=PBX, at=NOW, queue=QueueId("x"), leg=LegId("100.1"), position=1, wait_s=1.0),
+    )
+    for events in seers:
+        told = await events.next()
+        assert (told["name"], told["supervision"], told["agent"], told["by"]) == (
+            "supervision_key",
+            SESSION,
+            "1001",
+            "5",
+        )
+    assert [(await events.next())["name"] for events in blind] == ["caller_abandoned"] * 2
+    for events in (*seers, *blind):
+        await events.socket.close()
 
 
 async def test_resume_misses_nothing(floor: Floor) -> None:

@@ -30,7 +30,9 @@ from ctid.model.errors import (
 )
 from ctid.model.facts import LinkDown, LinkUp
 from ctid.model.users import UserRole
+from ctid.model.words import Hear
 from ctid.rates import Rate
+from ctid.supervision.requests import ChangeRequest
 
 START = {"agent": "1001", "via": {"phone": "2001"}, "purpose": "training"}
 JSON = {"Content-Type": "application/json"}
@@ -297,14 +299,28 @@ async def test_a_session_from_start_to_end(floor: Floor) -> None:
     assert names[0] == ("start", "a supervisor", frozenset({"2001"}))
 
 
-async def test_patch_takes_the_mode_alone(floor: Floor) -> None:
-    """A PATCH with the id in its body, or nothing in it, is refused by field."""
+async def test_patch_takes_what_is_to_change_alone(floor: Floor) -> None:
+    """A PATCH with the id in its body, something unknown, or a mode in the query is refused by field."""
     path = f"/api/v1/supervisions/{SESSION}"
-    assert_problem(await floor.request("PATCH", path, json={}), 422, "request.invalid", "mode")
+    scope = await floor.request("PATCH", path, json={"mode": "barge", "scope": "call"})
+    assert_problem(scope, 422, "request.invalid", "scope")
     both = await floor.request("PATCH", path, json={"id": "other", "mode": "barge"})
     assert_problem(both, 422, "request.invalid", "id")
     query = await floor.request("PATCH", f"{path}?mode=barge", json={"mode": "barge"})
     assert_problem(query, 422, "request.invalid", "mode")
+
+
+async def test_patch_hands_on_what_is_given(floor: Floor) -> None:
+    """Whom she hears, whether she is muted and who leads reach the service; what is left out does not."""
+    await floor.supervise()
+    path = f"/api/v1/supervisions/{SESSION}"
+    changed = await floor.request("PATCH", path, json={"hear": "customer", "muted": True})
+    assert (changed.status, changed.json["hear"], changed.json["muted"]) == (200, "customer", True)
+    assert (await floor.request("PATCH", path, json={"lead": True})).status == 200
+    assert [asked for _, _, asked in floor.supervisions.asked] == [
+        ChangeRequest(hear=Hear.CUSTOMER, muted=True),
+        ChangeRequest(lead=True),
+    ]
 
 
 REFUSALS = [
@@ -326,7 +342,7 @@ REFUSALS = [
             "phone_busy",
             "already_active",
             "mode_not_possible",
-            "scope_not_supported",
+            "not_leading",
             "takeover_failed",
             "not_active",
         )

@@ -103,7 +103,9 @@ def test_a_pause_in_a_call_takes_nothing_of_the_call_from_her(wire: Wired) -> No
     near, far = talk(wire)
     wire.hear(member_event("QueueMemberPause", Paused="1", PausedReason="lunch"))
     asked = StartRequest(agent=ALICE, mode=Mode.LISTEN, via=Via(phone="2001"), purpose=Purpose.QUALITY)
-    assert find_target(wire.store, asked)[1].leg == far.unique
+    _, _, party = find_target(wire.store, asked)
+    assert party is not None
+    assert party.leg == far.unique
     wire.hear(message("Hold", far.block()))
     wire.hear(message("Unhold", far.block()))
     wire.hangs_up(near, far)

@@ -222,3 +222,13 @@ def test_who_listens_past_ctid() -> None:
     moment = Occurrence(seq=4, at=AT, name="monitoring_seen", pbx=PBX, by="2003", to="spy")
     (event,) = events_of(moment, DOCUMENTS)
     assert (event.name, event.data["by"], event.data["to"]) == ("monitoring.seen", "2003", "spy")
+
+
+def test_a_key_names_its_session() -> None:
+    """Under the type of its own, which the broker tells to those who may know who listens."""
+    told = Occurrence(
+        seq=9, at=AT, name="supervision_key", pbx=PBX, call=CALL.id, supervision=SUPERVISION.id, by="5"
+    )
+    (event,) = tell(told)
+    assert (event["type"], event["subject"]) == ("ctid.supervision.key", "calls/p.1")
+    assert (event["data"]["supervision"], event["data"]["by"]) == ("s", "5")

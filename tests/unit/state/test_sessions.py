@@ -1,9 +1,10 @@
 """Supervision sessions in the state: in a call, in none, and through calls that become one."""
 
 from ctid.model.entities import Supervision
+from ctid.model.facts import KeyPressed
 from ctid.model.ids import SupervisionId
 from ctid.model.words import NoticeKind, SnapshotReason, SupervisionEnd, SupervisionState
-from ctid.state.changes import Change
+from ctid.state.changes import Change, Occurrence
 from helpers.floor import Floor
 
 
@@ -67,3 +68,19 @@ def test_she_who_is_to_know_is_told_while_she_is_heard(floor: Floor) -> None:
     assert floor.agent("1001").monitored
     floor.supervisor_leaves("s1")
     assert not floor.agent("1001").monitored
+
+
+def test_a_key_is_told_with_the_session_and_its_call(floor: Floor) -> None:
+    """And changes nothing; a key in a session that is over by now is not told."""
+    floor.link_up()
+    _talking(floor, "c1")
+    floor.supervisor("s1", "c1")
+    before = floor.store.supervisions[SupervisionId("s1")]
+    key = KeyPressed(pbx=floor.pbx, at=floor.now, supervision=SupervisionId("s1"), key="5")
+    (told,) = floor.tell(key)
+    assert isinstance(told, Occurrence)
+    assert (told.name, told.supervision, told.call, told.by) == ("supervision_key", "s1", "lab.c1", "5")
+    assert (told.agent, told.queue, told.leg) == ("1001", None, None)
+    assert floor.store.supervisions == {before.id: before}
+    floor.supervisor_leaves("s1")
+    assert floor.tell(key) == []
