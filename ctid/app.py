@@ -49,8 +49,10 @@ from ctid.state.store import Store
 from ctid.supervision.follower import Follower
 from ctid.supervision.gate import Admission, Plan
 from ctid.supervision.notices import Notices
+from ctid.supervision.planning import Phone, Planner, Policy
 from ctid.supervision.recorder import Recorder
-from ctid.supervision.service import Phone, Policy, SupervisionService
+from ctid.supervision.service import SupervisionService
+from ctid.supervision.turns import Turns
 from ctid.tasks import TaskOwner
 from ctid.toml_reader import nearest
 
@@ -320,12 +322,25 @@ class _Rooms:
             phone_keys_roles=frozenset(rules.phone_keys_roles),
             addresses={AgentId(agent.id): agent.address for agent in config.agents if agent.address},
         )
-        users = {user.name: user for user in TokenTable(config.tokens).users()}
+        tokens = TokenTable(config.tokens)
         recorder = Recorder(audit, self._clock)
         gate = _Open()
         notices = Notices(lambda: publisher is not None and bool(publisher.status()["connected"]))
-        service = SupervisionService(self.hub, phones, policy, recorder, gate, self._clock)
-        return service, Follower(self.hub, service, recorder, gate, notices, users.get, self._clock)
+        turns = Turns(self.hub.store)
+        planner = Planner(self.hub, phones, policy, gate, turns, self._clock)
+        service = SupervisionService(self.hub, planner, turns, policy, recorder, self._clock)
+        follower = Follower(
+            self.hub,
+            service,
+            planner,
+            turns,
+            recorder,
+            gate,
+            notices,
+            lambda name: tokens.user(name, self._clock.now()),
+            self._clock,
+        )
+        return service, follower
 
     def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))

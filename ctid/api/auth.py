@@ -75,9 +75,12 @@ class TokenTable:
             for entry in entries
         ]
 
-    def users(self) -> list[User]:
-        """Everybody who has a token."""
-        return [user for _, user in self._users]
+    def user(self, name: str, now: float) -> User | None:
+        """Who somebody is by name; none if nobody, or the token has expired. `now` is UTC, in seconds."""
+        expires = self.expiries.get(name)
+        if expires is not None and now >= expires:
+            return None
+        return next((user for _, user in self._users if user.name == name), None)
 
     def authenticate(self, token: str | None, now: float) -> User:
         """Tell whose token this is; every entry is compared, each in constant time. `now` is UTC, in seconds.

@@ -411,9 +411,9 @@ _TABLE = (
         description=(
             "Rings the supervisor's phone and answers once she is in the call, in the mode asked for; that "
             "takes as long as she takes to answer. Name an `agent` or a `call`. A phone in `via` is a name "
-            "that the configuration allows her, never a number to dial. The scope `next` is answered at once, "
-            "and rings as the agent's next call begins; with `agent` she waits, her phone up, while there is "
-            "no call. When it is refused, nothing is left ringing."
+            "that the configuration allows her, never a number to dial. The scope `next` is answered at "
+            "once, and rings as the agent's next call begins; with `agent` she waits, her phone up, while "
+            "there is no call. When it is refused, nothing is left ringing."
         ),
         method="POST",
         path="/supervisions",
@@ -445,11 +445,11 @@ _TABLE = (
         name="supervisions.update",
         summary="Switch who hears the supervisor, and whom she hears",
         description=(
-            "Only what is given changes. Answers once it is in force; there is no new ring and no gap in what "
-            "she hears. `takeover` leaves the customer with her and releases the agent; if a step of it fails, "
-            "the customer keeps the agent. `handback` rings the agent, returns the customer to her and ends "
-            "the session; he stays with the supervisor if she does not answer. Of several sessions in a call "
-            "only the leading one may be heard: `lead` takes the lead from one that listens."
+            "Only what is given changes. Answers once it is in force; there is no new ring and no gap in "
+            "what she hears. `takeover` leaves the customer with her and releases the agent; if a step of "
+            "it fails, the customer keeps the agent. `handback` rings the agent, returns the customer to her "
+            "and ends the session; he stays with the supervisor if she does not answer. Of several sessions "
+            "in a call only the leading one may be heard: `lead` takes the lead from one that listens."
         ),
         method="PATCH",
         path="/supervisions/{id}",

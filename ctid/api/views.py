@@ -31,7 +31,7 @@ def visible(role: UserRole, entity: Entity) -> Entity | None:
 
 
 def visible_occurrence(role: UserRole, occurrence: Occurrence) -> Occurrence | None:
-    """The occurrence as `role` may see it, or none: outside numbers and who listens are for those who supervise."""
+    """The occurrence as `role` may see it: without supervising, numbers masked, and none of who listens."""
     if role in SUPERVISING_ROLES:
         return occurrence
     return None if occurrence.supervision is not None else masked_occurrence(occurrence)

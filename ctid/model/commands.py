@@ -84,10 +84,15 @@ class GiveNotice(Struct, frozen=True, kw_only=True):
 
 
 class EndSupervision(Struct, frozen=True, kw_only=True):
-    """Release the supervisor; the call goes on. After a take-over the call is hers, and ends with it."""
+    """Release the supervisor; the call goes on. After a take-over the call is hers, and ends with it.
+
+    `unless_taken_over`: refuse that last, for the customer has nobody else; a take-over that is under way
+    is waited for.
+    """
 
     supervision: SupervisionId
     reason: SupervisionEnd = SupervisionEnd.RELEASED
+    unless_taken_over: bool = False
 
 
 class LogInAgent(Struct, frozen=True, kw_only=True):

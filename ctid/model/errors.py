@@ -81,8 +81,9 @@ class SupervisionRefused(CtidError):
     Codes: `supervision.no_live_call`, `supervision.call_ended`, `supervision.phone_not_allowed`,
     `supervision.phone_unreachable`, `supervision.phone_no_answer`, `supervision.phone_busy`,
     `supervision.already_active`, `supervision.ended`, `supervision.mode_not_possible`,
-    `supervision.takeover_failed`, `supervision.not_yours`, `supervision.not_active`, `supervision.not_leading`,
-    `supervision.agent_not_free`, `supervision.agent_unreachable`, `supervision.agent_no_answer`.
+    `supervision.takeover_failed`, `supervision.not_yours`, `supervision.not_active`,
+    `supervision.not_leading`, `supervision.agent_not_free`, `supervision.agent_unreachable`,
+    `supervision.agent_no_answer`.
     """
 
     status = 409

@@ -360,8 +360,11 @@ class Store(Deriving):
         seen = {supervision.id for supervision in fact.supervisions}
         for supervision in list(self.supervisions.values()):
             # One that is armed is ctid's own affair: the PBX does not know of it yet.
-            armed = supervision.state is SupervisionState.REQUESTED
-            if supervision.pbx == fact.pbx and supervision.id not in seen and not armed:
+            if supervision.pbx != fact.pbx or supervision.id in seen:
+                continue
+            if supervision.state is SupervisionState.REQUESTED:
+                self._supervision_changed(replace(supervision, stale=False), fact.at)
+            else:
                 lost = replace(
                     supervision,
                     state=SupervisionState.ENDED,

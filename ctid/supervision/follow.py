@@ -1,15 +1,14 @@
-"""What a session is to do next, by the state: follow the agent or the call, wait on, or end. Pure."""
+"""What a session is to do next, by the state: follow, end, take or give the lead, give notice. Pure."""
 
 from msgspec import Struct
 
 from ctid.model.entities import Call, Party, Supervision
 from ctid.model.ids import CallId
 from ctid.model.instant import Instant
-from ctid.model.words import Mode, Role, Scope, SupervisionEnd, SupervisionState
+from ctid.model.words import Mode, NoticeState, Role, Scope, SupervisionEnd, SupervisionState
 from ctid.state.store import Store
+from ctid.supervision.lead import lead_due
 from ctid.supervision.target import agent_party, conversation_of
-
-_IDLE = frozenset({SupervisionState.REQUESTED, SupervisionState.WAITING})
 
 
 class Follow(Struct, frozen=True, kw_only=True):
@@ -19,37 +18,46 @@ class Follow(Struct, frozen=True, kw_only=True):
     party: Party
 
 
+class Lead(Struct, frozen=True, kw_only=True):
+    """Lead in its call from now on, or no longer."""
+
+    lead: bool
+
+
+class Notify(Struct, frozen=True, kw_only=True):
+    """Tell the agent that she is listened to."""
+
+
 class End(Struct, frozen=True, kw_only=True):
     """It is over, for this reason."""
 
     reason: SupervisionEnd
 
 
+Step = Follow | Lead | Notify | End
+
+
 def next_step(
     session: Supervision, store: Store, now: Instant, armed_in: CallId | None = None
-) -> Follow | End | None:
+) -> Step | None:
     """What a session is to do now; none: nothing.
 
     `armed_in` is the call in which the agent was when a session was armed: it is not her next one.
     """
-    if session.until is not None and now >= session.until:
-        return End(reason=SupervisionEnd.TIME_UP)
     if session.mode is Mode.TAKEOVER:
         return _with_customer(session, store)
-    if session.state is SupervisionState.ACTIVE and session.call is not None:
-        # Her side of the call is watched by the PBX's driver, which has her wait when the agent leaves.
-        return None if session.call in store.calls or _follows_agent(session) else _over()
-    if session.state not in _IDLE:
-        return None
-    return _by_agent(session, store, armed_in) if _by_her(session) else _by_call(session, store)
-
-
-def _follows_agent(session: Supervision) -> bool:
-    return session.scope is Scope.AGENT
-
-
-def _by_her(session: Supervision) -> bool:
-    return _follows_agent(session) or session.state is SupervisionState.REQUESTED
+    if session.until is not None and now >= session.until:
+        return End(reason=SupervisionEnd.TIME_UP)
+    match session.state:
+        case SupervisionState.ACTIVE:
+            return _in_call(session, store)
+        case SupervisionState.REQUESTED:
+            return _by_agent(session, store, armed_in)
+        case SupervisionState.WAITING:
+            follows_agent = session.scope is Scope.AGENT
+            return _by_agent(session, store, None) if follows_agent else _by_call(session, store)
+        case _:
+            return None
 
 
 def _over() -> End:
@@ -57,11 +65,21 @@ def _over() -> End:
 
 
 def _with_customer(session: Supervision, store: Store) -> End | None:
-    """A call that was taken over is hers until the customer has gone."""
+    """A call that was taken over is hers, whatever the time, until the customer has gone."""
     call = store.calls.get(session.call) if session.call is not None else None
     if call is not None and any(party.role is not Role.SUPERVISOR for party in call.parties):
         return None
     return _over() if session.state is SupervisionState.ACTIVE else None
+
+
+def _in_call(session: Supervision, store: Store) -> Lead | Notify | End | None:
+    if session.call not in store.calls:
+        # Who follows an agent is told by the PBX's driver that it waits.
+        return None if session.scope is Scope.AGENT else _over()
+    due = lead_due(session, store)
+    if session.lead is not due:
+        return Lead(lead=due)
+    return Notify() if session.notice_state is NoticeState.DUE else None
 
 
 def _by_call(session: Supervision, store: Store) -> Follow | End | None:

@@ -5,15 +5,19 @@ from typing import Protocol
 from msgspec import Struct
 
 from ctid.model.entities import Supervision
-from ctid.model.ids import AgentId, CallId
+from ctid.model.ids import AgentId, CallId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User
 from ctid.model.words import Mode, NoticeKind, Origin, Purpose, Scope
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What somebody wants: in this mode, beside this agent, for this purpose; no `call` is a later one."""
+    """What somebody wants: in this mode, beside this agent, for this purpose; no `call` is a later one.
 
+    `session` is the one that asks, a new one with the id that it is to have.
+    """
+
+    session: SupervisionId
     user: User
     agent: AgentId | None
     team: str = ""

@@ -1,7 +1,7 @@
 """What supervision writes into the audit: requests, refusals, and what sessions do."""
 
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -13,8 +13,6 @@ from ctid.model.instant import Instant
 from ctid.model.users import User
 from ctid.ports import Clock
 from ctid.supervision.requests import StartRequest
-
-_T = TypeVar("_T")
 
 log = structlog.get_logger(__name__)
 
@@ -39,16 +37,13 @@ class Recorder:
         entry = Entry(at=now, event=event, supervision=session, request=request, by=user.name, detail=detail)
         await self._audit.write(entry)
 
+    @asynccontextmanager
     async def refusable(
-        self,
-        user: User,
-        step: Awaitable[_T],
-        session: Supervision | None = None,
-        request: StartRequest | None = None,
-    ) -> _T:
-        """Take a step; one that fails is audited as well, without hiding why it failed."""
+        self, user: User, session: Supervision | None = None, request: StartRequest | None = None
+    ) -> AsyncIterator[None]:
+        """Audit as well that what is done within fails, without hiding why."""
         try:
-            return await step
+            yield
         except CtidError as error:
             try:
                 await self.asked("refused", user, session, error.code, request)

@@ -2,10 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from msgspec import Struct
+import structlog
 from msgspec.structs import replace
 
 from ctid.hub import Hub
@@ -14,41 +14,39 @@ from ctid.model.commands import (
     EndSupervision,
     HandBack,
     KeepSupervision,
-    StartSupervision,
     SwitchSupervision,
     TakeOver,
 )
-from ctid.model.entities import Agent, Call, Supervision
+from ctid.model.entities import Call, Supervision
 from ctid.model.errors import (
     AuditUnavailable,
     CtidError,
     InvalidRequest,
     NotFound,
     PbxTimeout,
-    PbxUnavailable,
     SupervisionRefused,
 )
 from ctid.model.facts import SupervisionChanged
-from ctid.model.ids import AgentId, HelpId, LegId, PbxId, SupervisionId
+from ctid.model.ids import HelpId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
 from ctid.model.words import (
     AgentState,
     Hear,
     Mode,
-    NoticeKind,
-    NoticeState,
     Origin,
-    Scope,
     SupervisionEnd,
     SupervisionState,
 )
 from ctid.ports import Clock
-from ctid.supervision.gate import Gate, Plan
-from ctid.supervision.lead import leader_of, leads
+from ctid.supervision.lead import leader_of
+from ctid.supervision.planning import Planned, Planner, Policy, check_side, not_leading
 from ctid.supervision.recorder import Recorder
-from ctid.supervision.requests import ChangeRequest, ModeAsked, StartRequest, Via
-from ctid.supervision.target import find_target, takeover_legs
+from ctid.supervision.requests import ChangeRequest, ModeAsked, StartRequest
+from ctid.supervision.target import takeover_legs
+from ctid.supervision.turns import Turns
+
+log = structlog.get_logger(__name__)
 
 SETTLE_S = 2.0
 """By then what the PBX has done has come back as a fact."""
@@ -57,45 +55,24 @@ _UP = frozenset({SupervisionState.ACTIVE, SupervisionState.SWITCHING, Supervisio
 _FREE = frozenset({AgentState.READY, AgentState.NOT_READY, AgentState.WORKING_AFTER_CALL})
 
 
-class Phone(Struct, frozen=True, kw_only=True):
-    """A supervisor's phone: its PBX, its address there, and the PIN to be entered on it, if any."""
-
-    pbx: PbxId
-    address: str
-    pin: str = ""
-
-
-class Policy(Struct, frozen=True, kw_only=True):
-    """What the configuration allows. `ring_s`: how long a phone may ring, in seconds.
-
-    `addresses` are what the PBX dials to reach agents; one who is not there is left to the driver.
-    """
-
-    ring_s: float = 20.0
-    phone_keys: bool = False
-    phone_keys_roles: frozenset[UserRole] = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
-    addresses: Mapping[AgentId, str] = {}
-
-
 class SupervisionService:
     """Starts, changes and ends sessions; every step passes the gate, and is audited before it is taken."""
 
     def __init__(
         self,
         hub: Hub,
-        phones: Mapping[str, Phone],
+        planner: Planner,
+        turns: Turns,
         policy: Policy,
         recorder: Recorder,
-        gate: Gate,
         clock: Clock,
     ) -> None:
         self._hub = hub
-        self._phones = phones
+        self._planner = planner
+        self._turns = turns
         self._policy = policy
         self._recorder = recorder
-        self._gate = gate
         self._clock = clock
-        self._ringing: set[str] = set()
         self._ends: dict[SupervisionId, list[asyncio.Future[Supervision]]] = {}
 
     # Begin ----------------------------------------------------------------------------------------
@@ -113,142 +90,67 @@ class SupervisionService:
         Raises:
             CtidError: it could not begin; nothing of it stays behind on the PBX.
         """
-        planned = self._planned(user, request, origin, help)
-        session, warnings, target = await self._recorder.refusable(user, planned, request=request)
-        self._ringing.add(session.phone)
+        ident = SupervisionId(f"s{secrets.token_hex(6)}")
+        async with self._recorder.refusable(user, request=request):
+            planned = self._planner.session(user, request, ident, origin, help)
+        session = planned.session
+        self._planner.taken.add(session.phone)
         try:
-            await self._recorder.asked(
-                "requested", user, replace(session, mode=request.mode), "; ".join(warnings)
-            )
-            if session.state is SupervisionState.REQUESTED:
-                await self._tell(session)
-                return await self._settled(session.id, lambda _: True)
-            return await self._recorder.refusable(user, self._begun(user, session, target, request), session)
+            return await self._begin(user, planned, request.mode)
         finally:
-            self._ringing.discard(session.phone)
+            self._planner.taken.discard(session.phone)
+            self._turns.led(session.call, ident)
 
-    async def _begun(
-        self, user: User, session: Supervision, target: LegId | None, request: StartRequest
-    ) -> Supervision:
-        await self._hub.execute(session.pbx, self.beginning(session, target))
-        started = await self._settled(session.id, lambda s: s.state in _UP)
-        if request.mode is not Mode.TAKEOVER:
+    async def _begin(self, user: User, planned: Planned, mode: Mode) -> Supervision:
+        session = planned.session
+        await self._recorder.asked(
+            "requested", user, replace(session, mode=mode), "; ".join(planned.warnings)
+        )
+        if session.state is SupervisionState.REQUESTED:
+            self._turns.arm(session.id, planned.armed_in)
+            await self._tell(session)
+            return await self._settled(session.id, lambda _: True)
+        async with self._recorder.refusable(user, session):
+            await self._hub.execute(session.pbx, self._planner.beginning(session, planned.target))
+            started = await self._settled(session.id, lambda s: s.state in _UP)
+        if mode is not Mode.TAKEOVER:
             return started
         try:
             return await self.change(user, session.id, ChangeRequest(mode=ModeAsked.TAKEOVER))
         except CtidError:
-            await self.end_by_rule(session, SupervisionEnd.FAILED)
+            await self._unbegun(session)
             raise
 
-    def beginning(self, session: Supervision, target: LegId | None) -> StartSupervision:
-        """The command that rings her phone."""
-        phone = self._phones[session.phone]
-        return StartSupervision(
-            supervision=session,
-            address=phone.address,
-            target=target,
-            ring_s=self._policy.ring_s,
-            pin=phone.pin,
-        )
-
-    async def _planned(
-        self, user: User, request: StartRequest, origin: Origin, help_id: HelpId | None
-    ) -> tuple[Supervision, tuple[str, ...], LegId | None]:
-        """Check all that can be checked before a phone rings."""
-        name, phone = self._phone(user, request.via)
-        connection = self._hub.connection(phone.pbx)
-        agent, call, party = find_target(self._hub.store, request)
-        pbx = call.pbx if call is not None else agent.pbx if agent is not None else phone.pbx
-        if pbx != phone.pbx:
-            raise SupervisionRefused(
-                "phone_not_allowed", f"the phone {name!r} is not on the PBX of this call"
-            )
-        if Capability.SUPERVISE not in connection.capabilities:
-            raise PbxUnavailable(f"the PBX {pbx!r} cannot supervise now: ctid's log says why")
-        if name in self._ringing or any(s.phone == name for s in self._hub.store.supervisions.values()):
-            raise SupervisionRefused(
-                "already_active", f"the phone {name!r} is in a session already: end or switch that one"
-            )
-        if phone.pin and Capability.PIN not in connection.capabilities:
-            raise SupervisionRefused(
-                "phone_not_allowed", f"this PBX cannot ask for the PIN of the outside phone {name!r}"
-            )
-        self._check_side(request.hear, request.mode, connection.capabilities)
-        if request.scope is not Scope.CALL and (agent is None or request.agent is None):
-            raise InvalidRequest(f"the scope '{request.scope}' needs an `agent`", field="agent")
-        if request.mode is Mode.TAKEOVER:
-            if request.scope is not Scope.CALL or call is None or party is None:
-                raise InvalidRequest(
-                    "only a call that goes on can be taken over: use the scope 'call'", field="mode"
-                )
-            takeover_legs(call, party.agent)
-        now = Instant(self._clock.now())
-        ident = SupervisionId(f"s{secrets.token_hex(6)}")
-        armed = request.scope is Scope.NEXT
-        leading = armed or call is None or leads(self._hub.store, call.id, ident)
-        if not leading and request.mode is not Mode.LISTEN:
-            raise _not_leading(leader_of(self._hub.store, call.id if call is not None else None))
-        plan = Plan(
-            user=user,
-            agent=agent.id if agent is not None else party.agent if party is not None else None,
-            team=agent.team if agent is not None else "",
-            call=None if armed or call is None else call.id,
-            mode=request.mode,
-            scope=request.scope,
-            purpose=request.purpose,
-            origin=origin,
-            note=request.note,
-        )
-        admission = self._gate.admit(plan, now)
-        asked_until = Instant(now + request.minutes * 60) if request.minutes is not None else None
-        session = Supervision(
-            id=ident,
-            pbx=pbx,
-            state=SupervisionState.REQUESTED if armed else SupervisionState.RINGING,
-            mode=Mode.LISTEN if request.mode is Mode.TAKEOVER else request.mode,
-            hear=request.hear,
-            since=now,
-            started_at=now,
-            supervisor=user.name,
-            phone=name,
-            agent=plan.agent,
-            call=plan.call,
-            scope=request.scope,
-            lead=leading,
-            calls=0 if plan.call is None else 1,
-            calls_limit=_least(request.calls, admission.calls_limit)
-            if request.scope is Scope.AGENT
-            else None,
-            until=_least(asked_until, admission.until),
-            origin=origin,
-            help=help_id,
-            notice=admission.notice,
-            notice_state=NoticeState.NOT_DUE if admission.notice is NoticeKind.NONE else NoticeState.DUE,
-            purpose=request.purpose,
-            note=request.note,
-        )
-        target = None if armed or party is None else party.leg
-        return session, admission.warnings, target
+    async def _unbegun(self, session: Supervision) -> None:
+        """End a session that was to take over, and could not; one that has after all goes on."""
+        try:
+            await self.end_by_rule(session, SupervisionEnd.FAILED)
+        except CtidError as error:
+            log.warning("not ended", supervision=session.id, code=error.code, reason=error.detail)
 
     # Change ---------------------------------------------------------------------------------------
 
     async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
         """Change a session; returns it once the change is in force. Raises CtidError."""
         session = self._session(user, ident)
-        return await self._recorder.refusable(user, self._changed(user, session, request), session)
+        async with self._recorder.refusable(user, session):
+            leader = leader_of(self._hub.store, session.call) if request.lead else None
+            _check_asked(session, request)
+            async with self._turns.alone(ident, leader.id if leader is not None else ident):
+                # Whoever was quicker has changed it: what is asked for is a change of how it is by now.
+                session = self._session(user, ident)
+                _check_asked(session, request)
+                if request.mode is ModeAsked.HANDBACK:
+                    return await self._handed_back(user, session)
+                if request.lead and not session.lead:
+                    session = await self._led(user, session, leader)
+                return await self._switched(user, session, request)
 
-    async def _changed(self, user: User, session: Supervision, request: ChangeRequest) -> Supervision:
-        if session.state not in _UP:
-            raise SupervisionRefused("not_active", "her phone has not been answered: wait until it is")
-        if request.mode is ModeAsked.HANDBACK:
-            return await self._handed_back(user, session)
-        if request.lead is False:
-            raise InvalidRequest("the lead is taken by another, not given up: ask for true", field="lead")
+    async def _switched(self, user: User, session: Supervision, request: ChangeRequest) -> Supervision:
         mode = session.mode if request.mode is None else Mode(request.mode)
-        hear = session.hear if request.hear is None else request.hear
-        muted = session.muted if request.muted is None else request.muted
-        if request.lead and not session.lead:
-            session = await self._led(user, session)
+        taking = mode is Mode.TAKEOVER and session.mode is not Mode.TAKEOVER
+        hear = (Hear.BOTH if taking else session.hear) if request.hear is None else request.hear
+        muted = (session.muted and not taking) if request.muted is None else request.muted
         if (mode, hear, muted) == (session.mode, session.hear, session.muted):
             return session
         if session.mode is Mode.TAKEOVER:
@@ -257,38 +159,58 @@ class SupervisionService:
                 "the agent has left, the call is the supervisor's: ask for 'handback', or end the session",
             )
         if mode is not Mode.LISTEN and not session.lead:
-            raise _not_leading(leader_of(self._hub.store, session.call))
-        connection = self._hub.connection(session.pbx)
-        self._check_side(hear, mode, connection.capabilities)
-        self._gate.admit(self.plan(user, session, mode), Instant(self._clock.now()))
+            raise not_leading(leader_of(self._hub.store, session.call))
+        able = self._hub.connection(session.pbx).capabilities
+        check_side(hear, mode, able)
+        if taking and muted:
+            raise InvalidRequest("who takes over is heard: leave `muted` out", field="muted")
+        self._planner.admit(user, session, mode)
         command: SwitchSupervision | TakeOver = SwitchSupervision(
             supervision=session.id, mode=mode, hear=hear, muted=muted
         )
-        if mode is Mode.TAKEOVER:
-            if Capability.TAKE_OVER not in connection.capabilities:
+        if taking:
+            if Capability.TAKE_OVER not in able:
                 raise SupervisionRefused("mode_not_possible", "a call of this PBX cannot be taken over")
             customer, agent = takeover_legs(self._call(session), session.agent)
             command = TakeOver(supervision=session.id, customer=customer, agent=agent)
-            hear, muted = Hear.BOTH, False
-        wanted = replace(session, mode=mode, hear=hear, muted=muted)
-        await self._recorder.asked("requested", user, wanted)
+        await self._recorder.asked("requested", user, replace(session, mode=mode, hear=hear, muted=muted))
         await self._hub.execute(session.pbx, command)
         return await self._settled(session.id, lambda s: (s.mode, s.hear, s.muted) == (mode, hear, muted))
 
-    async def _led(self, user: User, session: Supervision) -> Supervision:
-        """Have a session lead in its call; whoever led may no longer be heard, and was not just now."""
+    async def _led(self, user: User, session: Supervision, leader: Supervision | None) -> Supervision:
+        """Have a session lead in its call; whoever led listens from now on. Nobody else changes either."""
         other = leader_of(self._hub.store, session.call)
+        if session.call is None or (other is not None and (leader is None or other.id != leader.id)):
+            raise not_leading(other)  # somebody else has taken it since
         if other is not None:
-            if other.mode is not Mode.LISTEN and user.role is not UserRole.ADMIN:
-                raise _not_leading(other)
+            heard = other.mode is not Mode.LISTEN and user.role is not UserRole.ADMIN
+            if heard or other.mode is Mode.TAKEOVER:
+                raise not_leading(other)
             await self._recorder.asked("requested", user, replace(other, lead=False), "lead")
-            if other.mode is not Mode.LISTEN:
-                listening = SwitchSupervision(supervision=other.id, mode=Mode.LISTEN, hear=other.hear)
-                await self._hub.execute(other.pbx, listening)
-                other = await self._settled(other.id, lambda s: s.mode is Mode.LISTEN)
-            await self._hub.execute(other.pbx, KeepSupervision(supervision=replace(other, lead=False)))
-        await self._hub.execute(session.pbx, KeepSupervision(supervision=replace(session, lead=True)))
-        return await self._settled(session.id, lambda s: s.lead)
+            await self.give_up_lead(other)
+        return await self.take_lead(session)
+
+    async def take_lead(self, session: Supervision) -> Supervision:
+        """Have a session lead where nobody does. Raises CtidError."""
+        if session.call is None or not self._turns.can_lead(session.call, session.id):
+            raise not_leading(leader_of(self._hub.store, session.call))
+        self._turns.lead(session.call, session.id)
+        try:
+            await self._hub.execute(session.pbx, KeepSupervision(supervision=replace(session, lead=True)))
+            return await self._settled(session.id, lambda s: s.lead)
+        finally:
+            self._turns.led(session.call, session.id)
+
+    async def give_up_lead(self, session: Supervision) -> None:
+        """Have a session lead no longer, and nobody hear her any more. Raises CtidError."""
+        if session.mode is not Mode.LISTEN:
+            listening = SwitchSupervision(
+                supervision=session.id, mode=Mode.LISTEN, hear=session.hear, muted=session.muted
+            )
+            await self._hub.execute(session.pbx, listening)
+            session = await self._settled(session.id, lambda s: s.mode is Mode.LISTEN)
+        await self._hub.execute(session.pbx, KeepSupervision(supervision=replace(session, lead=False)))
+        await self._settled(session.id, lambda s: not s.lead)
 
     async def _handed_back(self, user: User, session: Supervision) -> Supervision:
         if session.mode is not Mode.TAKEOVER or session.agent is None:
@@ -310,7 +232,7 @@ class SupervisionService:
             address=self._policy.addresses.get(session.agent),
             ring_s=self._policy.ring_s,
         )
-        return await self._ended(session, self._hub.execute(session.pbx, command), self._policy.ring_s)
+        return await self._ended(session.id, self._hub.execute(session.pbx, command))
 
     # End ------------------------------------------------------------------------------------------
 
@@ -319,99 +241,79 @@ class SupervisionService:
         session = self._session(user, ident)
         try:
             await self._recorder.asked("requested", user, session, "end")
-        except AuditUnavailable:
-            await self._recorder.happened("end", session)  # to stop listening is never refused; it is logged
-        if session.state is SupervisionState.REQUESTED:
-            return await self._ended(session, self.tell_end(session, SupervisionEnd.RELEASED), 0.0)
-        command = self._hub.execute(session.pbx, EndSupervision(supervision=ident))
-        return await self._recorder.refusable(user, self._ended(session, command, 0.0), session)
+        except AuditUnavailable as error:
+            # To stop listening is never refused.
+            log.critical("audit failed", supervision=ident, reason=error.detail)
+        async with self._recorder.refusable(user, session):
+            if session.state is SupervisionState.REQUESTED and await self._withdraws(ident):
+                return await self._ended(ident, self._tell_end(session, SupervisionEnd.RELEASED))
+            command = EndSupervision(supervision=ident)
+            return await self._ended(ident, self._hub.execute(session.pbx, command))
 
-    async def _ended(
-        self, session: Supervision, command: Coroutine[Any, Any, None], longer_s: float
-    ) -> Supervision:
+    async def _withdraws(self, ident: SupervisionId) -> bool:
+        """Whether an armed session is withdrawn; else her phone has begun to ring."""
+        if self._turns.settle(ident):
+            return True
+        await self._hub.until(lambda: not self._is_armed(ident), SETTLE_S)
+        return self._is_armed(ident) and self._turns.settle(ident)
+
+    async def end_by_rule(self, session: Supervision, reason: SupervisionEnd) -> None:
+        """End a session that nobody asked to end; one that has ended already is left.
+
+        One that takes the customer over meanwhile is left as well: he is not to be hung up on for a rule.
+
+        Raises:
+            CtidError: it could not be ended.
+        """
+        if session.state is SupervisionState.REQUESTED:
+            if self._turns.settle(session.id):
+                await self._tell_end(session, reason)
+            return
+        taken_over = session.mode is Mode.TAKEOVER
+        command = EndSupervision(supervision=session.id, reason=reason, unless_taken_over=not taken_over)
+        try:
+            await self._hub.execute(session.pbx, command)
+        except NotFound:
+            log.debug("already ended", supervision=session.id)
+
+    async def _ended(self, ident: SupervisionId, command: Coroutine[Any, Any, None]) -> Supervision:
         ended: asyncio.Future[Supervision] = asyncio.get_running_loop().create_future()
-        self._ends.setdefault(session.id, []).append(ended)
+        self._ends.setdefault(ident, []).append(ended)
         try:
             await command
-            async with asyncio.timeout(SETTLE_S + longer_s):
+            async with asyncio.timeout(SETTLE_S):
                 return await ended
         except TimeoutError as error:
             raise PbxTimeout("the session was ended, and its end has not come back from the PBX") from error
         finally:
-            self._ends[session.id].remove(ended)
-            if not self._ends[session.id]:
-                del self._ends[session.id]
+            self._ends[ident].remove(ended)
+            if not self._ends[ident]:
+                del self._ends[ident]
 
     def has_ended(self, session: Supervision) -> None:
         """Tell those who wait for a session's end."""
+        self._turns.forget(session.id)
         for ended in self._ends.get(session.id, ()):
             if not ended.done():
                 ended.set_result(session)
 
-    async def end_by_rule(self, session: Supervision, reason: SupervisionEnd) -> None:
-        """End a session that nobody asked to end; one that has ended already is left. Raises CtidError."""
-        if session.state is SupervisionState.REQUESTED:
-            await self.tell_end(session, reason)
-            return
-        try:
-            await self._hub.execute(session.pbx, EndSupervision(supervision=session.id, reason=reason))
-        except NotFound:
-            return  # it has ended by itself
-
-    async def tell_end(self, session: Supervision, reason: SupervisionEnd) -> None:
-        """Let a session end of which the PBX does not know yet."""
+    async def _tell_end(self, session: Supervision, reason: SupervisionEnd) -> None:
+        """Let a session end of which the PBX does not know."""
         now = Instant(self._clock.now())
         await self._tell(replace(session, state=SupervisionState.ENDED, since=now, ended_at=now, end=reason))
 
     # ----------------------------------------------------------------------------------------------
 
-    async def _tell(self, session: Supervision) -> None:
-        await self._hub.feed([SupervisionChanged(pbx=session.pbx, at=session.since, supervision=session)])
-
-    def plan(self, user: User, session: Supervision, mode: Mode) -> Plan:
-        """What the gate is asked for a session that goes on, in this mode."""
-        agent: Agent | None = self._hub.store.agents.get(session.agent) if session.agent is not None else None
-        return Plan(
-            user=user,
-            agent=session.agent,
-            team=agent.team if agent is not None else "",
-            call=session.call,
-            mode=mode,
-            scope=session.scope,
-            purpose=session.purpose,
-            origin=session.origin,
-            note=session.note,
-        )
-
     def keys_allowed(self, user: User) -> bool:
         """Whether the keys of her phone may switch the mode."""
         return self._policy.phone_keys and user.role in self._policy.phone_keys_roles
 
-    @staticmethod
-    def _check_side(hear: Hear, mode: Mode, able: frozenset[Capability]) -> None:
-        if hear is Hear.CUSTOMER and Capability.HEAR_CUSTOMER not in able:
-            raise SupervisionRefused("mode_not_possible", "this PBX cannot let her hear the customer alone")
-        if hear is not Hear.BOTH and mode is Mode.TAKEOVER:
-            raise InvalidRequest("who takes over hears the customer: leave `hear` out", field="hear")
+    def _is_armed(self, ident: SupervisionId) -> bool:
+        session = self._hub.store.supervisions.get(ident)
+        return session is not None and session.state is SupervisionState.REQUESTED
 
-    def _phone(self, user: User, via: Via) -> tuple[str, Phone]:
-        if via.browser or via.phone is None:
-            raise InvalidRequest(
-                'name a phone: {"via": {"phone": "2001"}}; supervising from a browser is not there yet',
-                field="via.phone",
-            )
-        phone = self._phones.get(via.phone)
-        if phone is None or (via.phone not in user.phones and user.role is not UserRole.ADMIN):
-            allowed = (
-                sorted(user.phones & set(self._phones))
-                if user.role is not UserRole.ADMIN
-                else sorted(self._phones)
-            )
-            raise SupervisionRefused(
-                "phone_not_allowed",
-                f"{user.name} may use these phones: {', '.join(allowed) or 'none'}; not {via.phone!r}",
-            )
-        return via.phone, phone
+    async def _tell(self, session: Supervision) -> None:
+        await self._hub.feed([SupervisionChanged(pbx=session.pbx, at=session.since, supervision=session)])
 
     def _session(self, user: User, ident: SupervisionId) -> Supervision:
         session = self._hub.store.supervisions.get(ident)
@@ -446,13 +348,13 @@ class SupervisionService:
         return session
 
 
-def _least(first: Any, second: Any) -> Any:
-    """The smaller of two bounds, of which either may be none."""
-    return min((bound for bound in (first, second) if bound is not None), default=None)
-
-
-def _not_leading(leader: Supervision | None) -> SupervisionRefused:
-    who = f"{leader.supervisor} leads this call" if leader is not None else "another session leads this call"
-    return SupervisionRefused(
-        "not_leading", f"{who}: one voice at a time; ask for the lead first, once the other only listens"
-    )
+def _check_asked(session: Supervision, request: ChangeRequest) -> None:
+    """See that a change can be asked for at all. Raises CtidError."""
+    if request == ChangeRequest():
+        raise InvalidRequest("say what is to change: `mode`, `hear`, `muted` or `lead`", field="mode")
+    if request.mode is ModeAsked.HANDBACK and request != ChangeRequest(mode=ModeAsked.HANDBACK):
+        raise InvalidRequest("a hand-back ends the session: ask for nothing beside it", field="mode")
+    if request.lead is False:
+        raise InvalidRequest("the lead is taken by another, not given up: ask for true", field="lead")
+    if session.state not in _UP:
+        raise SupervisionRefused("not_active", "her phone has not been answered: wait until it is")

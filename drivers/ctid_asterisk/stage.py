@@ -330,6 +330,8 @@ class Stage:
             await self.parts.cleared(session.back)  # whoever waits for the agent to answer stops here
         async with session.lock, told_as_ctid_errors():
             if session.customer is not None:
+                if command.unless_taken_over:
+                    raise SupervisionRefused("mode_not_possible", "the customer is hers, and has nobody else")
                 session.made.add(session.customer)  # the call is hers, and ends with her
             if not await self.finish(session, command.reason):
                 raise PbxUnavailable("the PBX did not hang her up; it is tried again as soon as it answers")

@@ -1,11 +1,13 @@
-"""A supervisor's desk: the service on a hub that runs, and a PBX that carries out what it is told."""
+"""A supervisor's desk: service and follower on a hub that runs, and a PBX that does as it is told."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from ctid.audit import Audit, Entry
@@ -16,21 +18,31 @@ from ctid.model.capabilities import Capability
 from ctid.model.commands import (
     Command,
     EndSupervision,
+    FollowSupervision,
+    GiveNotice,
+    HandBack,
+    KeepSupervision,
     StartSupervision,
     SwitchSupervision,
     TakeOver,
 )
 from ctid.model.entities import Supervision
-from ctid.model.errors import CtidError, NotFound
+from ctid.model.errors import CtidError, NotFound, SupervisionRefused
 from ctid.model.facts import Fact, SupervisionChanged
 from ctid.model.ids import PbxId, SupervisionId
-from ctid.model.instant import dec_hook
+from ctid.model.instant import Instant, dec_hook
 from ctid.model.users import User, UserRole
-from ctid.model.words import Mode, Purpose, SupervisionEnd, SupervisionState
+from ctid.model.words import Hear, Mode, Purpose, Scope, SupervisionEnd, SupervisionState
 from ctid.state.changes import Update
 from ctid.state.store import Store
-from ctid.supervision.requests import StartRequest, Via
-from ctid.supervision.service import Phone, Policy, SupervisionService
+from ctid.audit import Audit, Entry
+from ctid.supervision.follower import Follower
+from ctid.supervision.gate import Admission, Plan
+from ctid.supervision.planning import Phone, Planner, Policy
+from ctid.supervision.recorder import Recorder
+from ctid.supervision.requests import ChangeRequest, ModeAsked, StartRequest, Via
+from ctid.supervision.service import SupervisionService
+from ctid.supervision.turns import Turns
 from ctid.tasks import TaskOwner
 from helpers.fakes import FakeClock, FakeConnection
 from helpers.floor import BASE, PROFILES, Floor
@@ -48,9 +60,21 @@ PHONES = {
 WITHIN_S = 5.0
 
 
-def listen(agent: str | None = "1001", *, call: str | None = None, phone: str = "desk") -> StartRequest:
-    """A request to listen, by a phone."""
-    return StartRequest(via=Via(phone=phone), purpose=Purpose.QUALITY, agent=agent, call=call)
+def listen(
+    agent: str | None = "1001", *, call: str | None = None, phone: str = "desk", **more: Any
+) -> StartRequest:
+    """A request to listen, by a phone; `more` are other fields of it."""
+    return StartRequest(via=Via(phone=phone), agent=agent, call=call, **({"purpose": Purpose.QUALITY} | more))
+
+
+def follow(agent: str = "1001", *, phone: str = "desk", **more: Any) -> StartRequest:
+    """A request to follow an agent."""
+    return listen(agent, phone=phone, scope=Scope.AGENT, **more)
+
+
+def arm(agent: str = "1001", *, phone: str = "desk", **more: Any) -> StartRequest:
+    """A request for an agent's next call."""
+    return listen(agent, phone=phone, scope=Scope.NEXT, **more)
 
 
 class Script(Floor):
@@ -66,6 +90,45 @@ class Script(Floor):
         return super().tell(*facts)
 
 
+class FakeGate:
+    """Admits as `admission` says, or raises what `refuses` answers for a plan; keeps what it saw."""
+
+    def __init__(self) -> None:
+        self.admission = Admission()
+        self.refuses: Callable[[Plan], CtidError | None] = lambda _: None
+        self.asked: list[Plan] = []
+        self.seen: list[tuple[Supervision | None, Supervision]] = []
+
+    def admit(self, plan: Plan, now: Instant) -> Admission:
+        """Admit or refuse. Raises CtidError."""
+        assert now >= BASE
+        self.asked.append(plan)
+        refusal = self.refuses(plan)
+        if refusal is not None:
+            raise refusal
+        return self.admission
+
+    def saw(self, old: Supervision | None, new: Supervision) -> None:
+        """Keep what is told."""
+        self.seen.append((old, new))
+
+
+class FakeNotifier:
+    """Tells agents, or (`reaches` is false) does not; an error may be raised instead."""
+
+    def __init__(self) -> None:
+        self.reaches = True
+        self.error: CtidError | None = None
+        self.told: list[Supervision] = []
+
+    async def notify(self, session: Supervision) -> bool:
+        """Keep of what session. Raises CtidError: what was set."""
+        self.told.append(session)
+        if self.error is not None:
+            raise self.error
+        return self.reaches
+
+
 class Desk:
     """Agent 1001 talks with customer c1; `journal` has audits and commands as they came, by name."""
 
@@ -75,15 +138,33 @@ class Desk:
         self.tasks = TaskOwner()
         self.journal: list[str] = []
         self.audit = JournalAudit(directory, self.journal)
-        self.service = SupervisionService(self.hub, PHONES, policy or Policy(), self.audit, self.clock)
+        self.gate = FakeGate()
+        self.notifier = FakeNotifier()
+        self.users = {user.name: user for user in (SOFIA, PAUL, ROOT)}
+        self.turns = Turns(self.hub.store)
+        policy = policy or Policy()
+        self.recorder = Recorder(self.audit, self.clock)
+        planner = Planner(self.hub, PHONES, policy, self.gate, self.turns, self.clock)
+        self.service = SupervisionService(self.hub, planner, self.turns, policy, self.recorder, self.clock)
+        self.follower = Follower(
+            self.hub,
+            self.service,
+            planner,
+            self.turns,
+            self.recorder,
+            self.gate,
+            self.notifier,
+            self.users.get,
+            self.clock,
+        )
         self.script = Script()
         self.pbx = PlayedPbx(self)
         self.other = FakeConnection()
 
     async def __aenter__(self) -> Self:
-        """Start the hub and the service, and let the call begin."""
+        """Start hub and follower, and let the call begin."""
         self.tasks.spawn("hub", self.hub.run())
-        self.tasks.spawn("supervision", self.service.run())
+        self.tasks.spawn("supervision", self.follower.run())
         self.hub.attach(LAB, self.pbx)
         self.hub.attach(PbxId("other"), self.other)
         self.script.link_up()
@@ -112,6 +193,34 @@ class Desk:
             while self.hub.turns == turns:  # noqa: ASYNC110 - a turn of the hub has no event
                 await asyncio.sleep(0)
 
+    async def passes(self, seconds: float) -> None:
+        """Let so much time pass, and something happen on the floor by which it is noticed."""
+        self.clock.at += seconds
+        self.script.now = Instant(self.script.now + seconds)
+        self.script.agent_pauses("1002", "support", f"at {self.clock.at}")
+        await self.told()
+
+    async def serves(self, agent: str, customer: str, leg: str) -> None:
+        """An agent has the next call."""
+        self.script.agent_serves(agent, "support", customer, leg)
+        await self.told()
+
+    async def hangs_up(self, agent: str, customer: str, leg: str) -> None:
+        """An agent's call is over; the sessions beside her wait, and it has gone."""
+        self.script.call_over(agent, "support", customer, leg)
+        await self.pbx.loses(agent)
+        await self.told()
+
+    async def passes_on(self, customer: str, leg: str, to: str, new_leg: str) -> None:
+        """The customer is with another agent, after an attended transfer."""
+        self.script.rings(new_leg, customer, to)
+        self.script.connected(customer, new_leg)
+        agent = self.script.agent_of(leg)
+        self.script.hangs_up(leg)
+        self.script.agent_done(agent, "support")
+        await self.pbx.loses(agent)
+        await self.told()
+
     @property
     def sessions(self) -> dict[SupervisionId, Supervision]:
         """The sessions that the state has."""
@@ -120,6 +229,10 @@ class Desk:
     def entries(self) -> list[Entry]:
         """What the audit holds."""
         return read_audit(self.audit.path)
+
+    def told_of(self, session: Supervision) -> list[str]:
+        """The names of what the audit holds of a session, in their order."""
+        return [entry.event for entry, told in audited(self) if told.id == session.id]
 
 
 class JournalAudit(Audit):
@@ -145,9 +258,17 @@ class PlayedPbx(FakeConnection):
         self.mute: set[type[Command]] = set()
         self.rings: asyncio.Future[None] | None = None
         """Awaited while a phone rings, if there is one."""
+        self.waits: dict[type[Command], asyncio.Event] = {}
+        """Awaited before a command of the type is carried out, if there is one."""
+
+    def sent(self, kind: type[Command]) -> list[Any]:
+        """The commands of a type."""
+        return [command for command in self.commands if isinstance(command, kind)]
 
     async def _do(self, command: Command) -> None:
         self._desk.journal.append(f"command {type(command).__name__}")
+        if type(command) in self.waits:
+            await self.waits[type(command)].wait()
         if type(command) in self.fails:
             raise self.fails[type(command)]
         if type(command) in self.mute:
@@ -157,13 +278,31 @@ class PlayedPbx(FakeConnection):
                 await self.tells(command.supervision)
                 if self.rings is not None:
                     await self.rings
-                await self.tells(command.supervision, state=SupervisionState.ACTIVE)
+                self._session(command.supervision.id)  # gone, if it was ended meanwhile
+                up = SupervisionState.WAITING if command.target is None else SupervisionState.ACTIVE
+                await self.tells(command.supervision, state=up)
             case SwitchSupervision():
-                await self.tells(self._session(command.supervision), mode=command.mode)
+                session = self._session(command.supervision)
+                await self.tells(session, mode=command.mode, hear=command.hear, muted=command.muted)
+            case FollowSupervision():
+                self._session(command.supervision.id)
+                await self.tells(command.supervision, state=SupervisionState.ACTIVE)
+            case KeepSupervision():
+                own = self._session(command.supervision.id)
+                kept = {name: getattr(own, name) for name in ("state", "mode", "hear", "muted", "since")}
+                await self.tells(replace(command.supervision, **kept))
             case TakeOver():
-                await self.tells(self._session(command.supervision), mode=Mode.TAKEOVER)
+                session = self._session(command.supervision)
+                await self.tells(session, mode=Mode.TAKEOVER, hear=Hear.BOTH, muted=False)
+            case HandBack():
+                await self.ends(command.supervision, SupervisionEnd.HANDED_BACK)
             case EndSupervision():
+                taken_over = self._session(command.supervision).mode is Mode.TAKEOVER
+                if command.unless_taken_over and taken_over:
+                    raise SupervisionRefused("mode_not_possible", "the customer is hers")
                 await self.ends(command.supervision, command.reason)
+            case GiveNotice():
+                pass
 
     def _session(self, ident: SupervisionId) -> Supervision:
         session = self._desk.sessions.get(ident)
@@ -180,6 +319,41 @@ class PlayedPbx(FakeConnection):
         """Tell that a session ended. Raises NotFound: it is not there."""
         session = self._session(ident)
         await self.tells(session, state=SupervisionState.ENDED, end=reason, ended_at=BASE)
+
+    async def loses(self, agent: str) -> None:
+        """Have the supervisors beside an agent wait: her leg is no more."""
+        for session in list(self._desk.sessions.values()):
+            beside = session.agent == agent and session.state is SupervisionState.ACTIVE
+            if beside and session.mode is not Mode.TAKEOVER:
+                await self.tells(session, state=SupervisionState.WAITING)
+
+
+def to(wanted: Mode) -> ChangeRequest:
+    """A request for another mode."""
+    return ChangeRequest(mode=ModeAsked(wanted))
+
+
+def by_rule(session: Supervision, reason: SupervisionEnd) -> EndSupervision:
+    """The command that ends a session which nobody asked to end."""
+    return EndSupervision(supervision=session.id, reason=reason, unless_taken_over=True)
+
+
+def audited(desk: Desk) -> list[tuple[Entry, Supervision]]:
+    """The entries of sessions that there were."""
+    return [(entry, entry.supervision) for entry in desk.entries() if entry.supervision is not None]
+
+
+async def refused_of(desk: Desk, request: StartRequest, user: User = SOFIA) -> CtidError:
+    """Have a request refused before anything is sent, and see that the audit says who asked for what."""
+    commands, journal = list(desk.pbx.commands), list(desk.journal)
+    with pytest.raises(CtidError) as refused:
+        await desk.service.start(user, request)
+    assert desk.pbx.commands == commands
+    assert desk.journal.count("audit refused") == journal.count("audit refused") + 1
+    entry = next(entry for entry in reversed(desk.entries()) if entry.event == "refused")
+    assert (entry.supervision, entry.request) == (None, request)
+    assert (entry.by, entry.detail) == (user.name, refused.value.code)
+    return refused.value
 
 
 def read_audit(folder: Path) -> list[Entry]:

@@ -3,8 +3,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ctid.model.words import Mode, Purpose, Scope
-from ctid.supervision.requests import ChangeRequest, StartRequest, Via
+from ctid.model.words import Hear, Mode, Purpose, Scope
+from ctid.supervision.requests import ChangeRequest, ModeAsked, StartRequest, Via
 
 
 def _start(**other: Any) -> dict[str, Any]:
@@ -42,9 +42,50 @@ def test_a_note_of_two_hundred_characters_is_allowed() -> None:
     assert len(msgspec.convert(_start(note="é" * 200), StartRequest).note) == 200
 
 
-def test_a_change_names_a_mode_and_nothing_else() -> None:
-    """There is no default: whoever switches says to what."""
-    assert msgspec.convert({"mode": "whisper"}, ChangeRequest).mode is Mode.WHISPER
-    for wrong in ({}, {"mode": "whisper", "scope": "call"}):
-        with pytest.raises(msgspec.ValidationError):
-            msgspec.convert(wrong, ChangeRequest)
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({"mode": "whisper"}, ChangeRequest(mode=ModeAsked.WHISPER)),
+        ({"mode": "handback"}, ChangeRequest(mode=ModeAsked.HANDBACK)),
+        ({"hear": "agent", "muted": False}, ChangeRequest(hear=Hear.AGENT, muted=False)),
+        ({"lead": True}, ChangeRequest(lead=True)),
+    ],
+)
+def test_a_change_is_what_is_given(given: dict[str, Any], asked: ChangeRequest) -> None:
+    """What is left out is not asked for; to be muted no more is."""
+    assert msgspec.convert(given, ChangeRequest) == asked
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"mode": "shout"}, r"Invalid enum value 'shout'.*mode"),
+        ({"mode": "whisper", "scope": "call"}, "unknown field `scope`"),
+        ({"hear": "nobody"}, r"Invalid enum value 'nobody'.*hear"),
+        ({"muted": "yes"}, r"Expected `bool \| null`.*muted"),
+    ],
+)
+def test_a_change_of_another_form_is_refused_by_name(given: dict[str, Any], told: str) -> None:
+    """The field is named."""
+    with pytest.raises(msgspec.ValidationError, match=told):
+        msgspec.convert(given, ChangeRequest)
+
+
+def test_every_mode_can_be_asked_for() -> None:
+    """And beside them to hand a customer back."""
+    assert {*ModeAsked} == {*Mode, "handback"}
+
+
+@pytest.mark.parametrize(
+    ("bound", "told"),
+    [
+        ({"calls": 0}, "calls"),
+        ({"calls": 101}, "calls"),
+        ({"minutes": 0}, "minutes"),
+        ({"minutes": 1441}, "minutes"),
+    ],
+)
+def test_the_bounds_of_a_session_are_bounded(bound: dict[str, Any], told: str) -> None:
+    """No call, or more than a day, is no bound."""
+    with pytest.raises(msgspec.ValidationError, match=told):
+        msgspec.convert(_start(scope="agent", **bound), StartRequest)
