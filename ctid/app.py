@@ -32,9 +32,11 @@ from ctid.audit.subjects import AuditReader, Subjects
 from ctid.audit.watch import Watch
 from ctid.clock import SystemClock
 from ctid.config import Config, HttpConfig, PbxConfig
+from ctid.config_law import NoZone, gate_of, law_warnings
 from ctid.history.keeper import Keeper
 from ctid.history.ledger import Ledger
 from ctid.hub import Hub
+from ctid.model.errors import AuditUnavailable
 from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.ports import Clock, Driver, DriverFactory, SettingsError
@@ -44,6 +46,8 @@ from ctid.reconcile import Reconciler
 from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
 from ctid.state.store import Store
+from ctid.supervision.gate import Gate
+from ctid.supervision.published import published
 from ctid.supervision.service import Phone, Policy, SupervisionService
 from ctid.tasks import TaskOwner
 from ctid.toml_reader import nearest
@@ -238,7 +242,8 @@ class _Rooms:
         for driver in self._drivers:
             self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
         audit = Audit(config.state_directory, self._clock)
-        supervisions = self._supervisions(audit)
+        gate = await gate_from(config, audit)
+        supervisions = self._supervisions(gate, audit)
         self._spawn(stack, "supervision", supervisions.run)
         commander, policy = Commander(hub), agent_policy(config)
         agents = AgentService(hub, commander, policy, self._clock)
@@ -248,7 +253,13 @@ class _Rooms:
         publisher = None
         if config.mqtt is not None:
             publisher = MqttPublisher(
-                hub, config.mqtt, config.site, self.boot_id, config.state_directory, self._clock
+                hub,
+                config.mqtt,
+                config.site,
+                self.boot_id,
+                config.state_directory,
+                self._clock,
+                standing={"periods": published(gate)},
             )
             self._spawn(stack, "publisher", publisher.run)
             audit.anchored = publisher.anchor
@@ -273,6 +284,7 @@ class _Rooms:
                 retention=retention,
                 subjects=subjects,
                 tokens=TokenTable(config.tokens),
+                gate=gate,
                 clock=self._clock,
                 version=__version__,
                 boot_id=self.boot_id,
@@ -292,7 +304,7 @@ class _Rooms:
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)
 
-    def _supervisions(self, audit: Audit) -> SupervisionService:
+    def _supervisions(self, gate: Gate, audit: Audit) -> SupervisionService:
         config, rules = self._config, self._config.supervision
         phones = {phone.name: Phone(pbx=PbxId(phone.pbx), address=phone.address) for phone in config.phones}
         policy = Policy(
@@ -300,7 +312,7 @@ class _Rooms:
             phone_keys=rules.phone_keys,
             phone_keys_roles=frozenset(rules.phone_keys_roles),
         )
-        return SupervisionService(self.hub, phones, policy, audit, self._clock)
+        return SupervisionService(self.hub, phones, policy, audit, self._clock, gate)
 
     def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))
@@ -335,6 +347,18 @@ def _listening(http: HttpConfig) -> Iterator[None]:
             raise CannotStart(f"another program listens on {http.listen}; {cure}") from error
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotStart(f"cannot listen on {http.listen} ({reason}); set http.listen") from error
+
+
+async def gate_from(config: Config, audit: Audit) -> Gate:
+    """The gate, which has counted what the audit tells of; raises `CannotStart`."""
+    try:
+        gate = gate_of(config)
+        gate.seed(await audit.steps())
+    except (NoZone, AuditUnavailable) as error:
+        raise CannotStart(str(error)) from error
+    for warning in law_warnings(config):
+        log.warning("configuration is doubtful", warning=warning)
+    return gate
 
 
 async def _for_ever(name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from ctid.api.context import ApiContext
+from ctid.api.law import WarnedSupervision, warned
 from ctid.api.listing import ById
 from ctid.model.entities import Supervision
 from ctid.model.ids import SupervisionId
@@ -18,9 +19,9 @@ class UpdateSupervision(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     mode: Mode
 
 
-async def create_supervision(context: ApiContext, user: User, request: StartRequest) -> Supervision:
+async def create_supervision(context: ApiContext, user: User, request: StartRequest) -> WarnedSupervision:
     """Start a session."""
-    return await context.supervisions.start(user, request)
+    return warned(context, await context.supervisions.start(user, request))
 
 
 async def update_supervision(context: ApiContext, user: User, request: UpdateSupervision) -> Supervision:

@@ -20,21 +20,18 @@ from ctid.supervision.periods import Calendar
 from ctid.supervision.rights import ALL, RIGHT_OF_MODE, Rights, Staff
 from ctid.supervision.tally import Tally
 
-_OF_SESSIONS = frozenset({"ringing", "active", "switching", "waiting", "ended"})
-"""Entries of the audit that tell what a session did; the others tell what was asked."""
 
-
-class AuditEntry(Protocol):
-    """An entry of the audit."""
+class AuditStep(Protocol):
+    """What a session did, as the audit tells it."""
 
     @property
     def event(self) -> str:
-        """What happened."""
+        """The state that it came into."""
         ...
 
     @property
-    def supervision(self) -> Supervision | None:
-        """To which session; none where none began."""
+    def supervision(self) -> Supervision:
+        """The session as it was then."""
         ...
 
 
@@ -100,11 +97,10 @@ class Gate:
         """Count what a session did."""
         self.tally.saw(new)
 
-    def seed(self, entries: Iterable[AuditEntry]) -> None:
+    def seed(self, steps: Iterable[AuditStep]) -> None:
         """Count what sessions did before this start, as the audit has it, oldest first."""
-        for entry in entries:
-            if entry.supervision is not None and entry.event in _OF_SESSIONS:
-                self.tally.saw(entry.supervision)
+        for step in steps:
+            self.tally.saw(step.supervision)
 
     def notice_of(self, team: str) -> NoticeKind:
         """How the agents of a team are told that they are listened to."""

@@ -9,7 +9,7 @@ from ctid.model.entities import Supervision
 from ctid.model.ids import AgentId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import Mode, NoticeKind, NoticeState, Origin, Purpose, SupervisionEnd, SupervisionState
-from ctid.supervision.gate import AuditEntry
+from ctid.supervision.gate import AuditStep
 
 _IN_CALL = {"active", "switching"}
 
@@ -33,17 +33,15 @@ class SessionAbout(Struct, frozen=True, kw_only=True):
     end: SupervisionEnd | None
 
 
-def sessions_about(entries: Iterable[AuditEntry], agent: AgentId) -> list[SessionAbout]:
-    """The sessions about an agent, the newest first. `entries`: of the audit, oldest first."""
+def sessions_about(steps: Iterable[AuditStep], agent: AgentId) -> list[SessionAbout]:
+    """The sessions about an agent, the newest first. `steps`: of the audit, oldest first."""
     found: dict[SupervisionId, SessionAbout] = {}
-    for entry in entries:
-        session = entry.supervision
-        if session is None:
-            continue
+    for step in steps:
+        session = step.supervision
         known = found.get(session.id)
-        if session.agent == agent and entry.event in _IN_CALL:
+        if session.agent == agent and step.event in _IN_CALL:
             found[session.id] = _with_mode(known or _begun(session), session)
-        elif known is not None and known.ended_at is None and _leaves(session, agent, entry.event):
+        elif known is not None and known.ended_at is None and _leaves(session, agent, step.event):
             found[session.id] = replace(
                 known, ended_at=session.ended_at or session.since, end=session.end, **_notice(session, agent)
             )

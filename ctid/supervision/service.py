@@ -23,12 +23,14 @@ from ctid.model.errors import (
     PbxUnavailable,
     SupervisionRefused,
 )
-from ctid.model.ids import PbxId, SupervisionId
+from ctid.model.ids import AgentId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
-from ctid.model.words import Mode, Scope, SupervisionEnd, SupervisionState
+from ctid.model.words import Mode, Origin, Scope, SupervisionEnd, SupervisionState
 from ctid.ports import Clock
 from ctid.state.changes import Change
+from ctid.supervision.gate import Gate
+from ctid.supervision.law import Plan
 from ctid.supervision.requests import ChangeRequest, StartRequest, Via
 from ctid.supervision.target import find_target, takeover_legs
 
@@ -62,13 +64,20 @@ class SupervisionService:
     """Starts, changes and ends sessions; every step is audited before it is taken, or as it is seen."""
 
     def __init__(
-        self, hub: Hub, phones: Mapping[str, Phone], policy: Policy, audit: Audit, clock: Clock
+        self,
+        hub: Hub,
+        phones: Mapping[str, Phone],
+        policy: Policy,
+        audit: Audit,
+        clock: Clock,
+        gate: Gate,
     ) -> None:
         self._hub = hub
         self._phones = phones
         self._policy = policy
         self._audit = audit
         self._clock = clock
+        self._gate = gate
         self._ringing: set[str] = set()
         self._ends: dict[SupervisionId, list[asyncio.Future[Supervision]]] = {}
 
@@ -116,8 +125,23 @@ class SupervisionService:
         if request.mode is Mode.TAKEOVER:
             takeover_legs(call, party.agent)
         now = Instant(self._clock.now())
+        ident = SupervisionId(f"s{secrets.token_hex(6)}")
+        plan = Plan(
+            user=user,
+            agent=party.agent,
+            team=self._team(party.agent),
+            is_supervisor=party.agent in self._gate.staff.supervisors,
+            call=call.id,
+            mode=request.mode,
+            purpose=request.purpose,
+            origin=Origin.SUPERVISOR,
+            scope=request.scope,
+            note=request.note,
+            session=ident,
+        )
+        admission = self._gate.admit(plan, now)
         session = Supervision(
-            id=SupervisionId(f"s{secrets.token_hex(6)}"),
+            id=ident,
             pbx=call.pbx,
             state=SupervisionState.RINGING,
             mode=Mode.LISTEN if request.mode is Mode.TAKEOVER else request.mode,
@@ -128,15 +152,21 @@ class SupervisionService:
             agent=party.agent,
             call=call.id,
             scope=request.scope,
+            until=admission.until,
+            calls_limit=admission.calls_limit,
+            notice=admission.notice,
             purpose=request.purpose,
             note=request.note,
         )
+        allowed = self._gate.rights.modes(user, plan.team)
         command = StartSupervision(
             supervision=session,
             address=phone.address,
             target=party.leg,
             ring_s=self._policy.ring_s,
-            keys=PHONE_KEYS if self._keys_allowed(user) else {},
+            keys={key: mode for key, mode in PHONE_KEYS.items() if mode in allowed}
+            if self._keys_allowed(user)
+            else {},
         )
         return session, command
 
@@ -149,6 +179,7 @@ class SupervisionService:
             return session
         if session.mode is Mode.TAKEOVER:
             raise SupervisionRefused("mode_not_possible", "the agent has left: the call is the supervisor's")
+        await self._refusable(user, self._admitted(user, session, request.mode), session)
         command: SwitchSupervision | TakeOver = SwitchSupervision(supervision=ident, mode=request.mode)
         if request.mode is Mode.TAKEOVER:
             if Capability.TAKE_OVER not in self._hub.connection(session.pbx).capabilities:
@@ -158,6 +189,27 @@ class SupervisionService:
         await self._audited("requested", user, replace(session, mode=request.mode))
         await self._refusable(user, self._hub.execute(session.pbx, command), session)
         return await self._settled(ident, lambda s: s.mode is request.mode)
+
+    async def _admitted(self, user: User, session: Supervision, mode: Mode) -> None:
+        team = self._team(session.agent)
+        plan = Plan(
+            user=user,
+            agent=session.agent,
+            team=team,
+            is_supervisor=session.agent in self._gate.staff.supervisors,
+            call=session.call,
+            mode=mode,
+            purpose=session.purpose,
+            origin=session.origin,
+            scope=session.scope,
+            note=session.note,
+            session=session.id,
+        )
+        self._gate.admit(plan, Instant(self._clock.now()))
+
+    def _team(self, ident: AgentId | None) -> str:
+        agent = self._hub.store.agents.get(ident) if ident is not None else None
+        return agent.team if agent is not None else ""
 
     async def end(self, user: User, ident: SupervisionId) -> Supervision:
         """End a session; returns it as it ended. Raises CtidError."""
@@ -216,6 +268,7 @@ class SupervisionService:
         return others
 
     async def _seen(self, old: Entity | None, session: Supervision) -> None:
+        self._gate.saw(old if isinstance(old, Supervision) else None, session)
         if isinstance(old, Supervision) and (old.state, old.mode) == (session.state, session.mode):
             return
         entry = Entry(at=session.since, event=str(session.state), supervision=session)

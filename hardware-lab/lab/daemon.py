@@ -15,7 +15,16 @@ from lab.cutter import Cutter
 from lab.rig import Rig, Service
 from lab.roster import SUPERVISORS
 
-ROLES = ("admin", "supervisor", "integrator", "viewer")
+BEARERS = {
+    "admin": 'role = "admin"',
+    "supervisor": f'role = "supervisor"\nphones = {list(SUPERVISORS)}\nteams = ["*"]',
+    "stranger": f'role = "supervisor"\nphones = {list(SUPERVISORS)}\nteams = ["staff"]',
+    "integrator": 'role = "integrator"',
+    "viewer": 'role = "viewer"',
+    "agent": 'role = "agent"\nagent = "1001"',
+    "principal": 'role = "principal"',
+}
+"""Who has a token, and the rest of its table: the stranger supervises a team whose one agent is protected."""
 TOKENS_FILE = "tokens"
 ENV_FILE = "env"
 PYTHON_PATH = os.pathsep.join(str(CHECKOUT / folder) for folder in ("hardware-lab", "drivers", "."))
@@ -50,7 +59,18 @@ password = "ctid-lab"
 [supervision]
 ring_s = {ring_s}
 phone_keys = {phone_keys}
+
+{law}"""
+
+LAW = """\
+[law]
+agent_minutes_per_week = 0
+agent_sessions_per_day = 0
+periods_required = false
 """
+"""The lab's: tests listen to the same agents again and again."""
+PROTECTED = "1006"
+"""The agent who represents the staff."""
 
 WIDE_RATES = """\
 commands_per_s = 500.0
@@ -61,15 +81,15 @@ reads_burst = 2000
 """Tests and benches ask again and again, all with the tokens of a few users."""
 
 _QUEUES = (("support", "Support", 5), ("sales", "Sales", 0), ("desk", "Desk", 0))
-_TEAMS = {"1001": "north", "1002": "north", "1003": "north", "1004": "north"}
+_TEAMS = {"1001": "north", "1002": "north", "1003": "north", "1004": "north", PROTECTED: "staff"}
 
 
 def tokens_of(rig: Rig) -> dict[str, str]:
-    """The tokens of this rig's daemon by role; made at the first call, and kept with the rig."""
+    """The tokens of this rig's daemon by their bearer; made at the first call, and kept with the rig."""
     path = rig.base / TOKENS_FILE
     if not path.exists():
         path.touch(mode=0o600)
-        path.write_text("".join(f"{role} {secrets.token_urlsafe(24)}\n" for role in ROLES))
+        path.write_text("".join(f"{name} {secrets.token_urlsafe(24)}\n" for name in BEARERS))
     return dict(line.split() for line in path.read_text().splitlines())
 
 
@@ -79,14 +99,14 @@ def url_of(rig: Rig) -> str:
 
 
 def env_text(rig: Rig, tokens: Mapping[str, str]) -> str:
-    """The lines of `.lab/env`, for a shell: where daemon and broker are, the `tokens` by role, `.lab/bin`.
+    """The lines of `.lab/env`, for a shell: where daemon and broker are, the `tokens` by bearer, `.lab/bin`.
 
     The command `ctid` takes CTID_TOKEN, which is the supervisor's.
     """
     lines = {
         "CTID_URL": url_of(rig),
         "CTID_MQTT": f"mqtt://127.0.0.1:{rig.ports.mqtt}",
-        **{f"CTID_TOKEN_{role.upper()}": token for role, token in tokens.items()},
+        **{f"CTID_TOKEN_{name.upper()}": token for name, token in tokens.items()},
         "CTID_TOKEN": tokens["supervisor"],
     }
     binaries = shlex.quote(str(rig.base / "bin"))
@@ -110,10 +130,12 @@ def write_configuration(
     phone_keys: bool = False,
     state: Path | None = None,
     ami: int | None = None,
+    law: str = LAW,
 ) -> Path:
     """Write the `ctid.toml` of a rig, and return where it is.
 
-    `state`: another state directory; `ami`: another port for AMI than Asterisk's own, such as a relay's.
+    `state`: another state directory; `ami`: another port for AMI than Asterisk's own, such as a relay's;
+    `law`: the tables that bound the listening to agents.
     """
     state = state or rig.base / "ctid"
     state.mkdir(parents=True, exist_ok=True)
@@ -127,19 +149,18 @@ def write_configuration(
         queue_log=rig.paths.queue_log,
         ring_s=ring_s,
         phone_keys=str(phone_keys).lower(),
+        law=law,
     )
-    phones = list(SUPERVISORS)
-    for role, token in tokens_of(rig).items():
+    for name, token in tokens_of(rig).items():
         digest = hashlib.sha256(token.encode()).hexdigest()
-        text += f'\n[[token]]\nname = "lab-{role}"\nrole = "{role}"\nsha256 = "{digest}"\nlab = true\n'
-        if role == "supervisor":
-            text += f"phones = {phones}\n"
-    for phone in phones:
+        text += f'\n[[token]]\nname = "lab-{name}"\nsha256 = "{digest}"\nlab = true\n{BEARERS[name]}\n'
+    for phone in SUPERVISORS:
         text += f'\n[[phone]]\nname = "{phone}"\npbx = "lab"\naddress = "PJSIP/{phone}"\n'
     for queue, name, wrapup in _QUEUES:
         text += f'\n[[queue]]\nid = "{queue}"\nname = "{name}"\nwrapup_s = {wrapup}\n'
     for agent, team in _TEAMS.items():
         text += f'\n[[agent]]\nid = "{agent}"\nteam = "{team}"\n'
+        text += "protected = true\n" if agent == PROTECTED else ""
     path = state / "ctid.toml"
     path.write_text(text)
     return path
@@ -165,10 +186,11 @@ def service(rig: Rig, configuration: Path, environment: Mapping[str, str] | None
 
 
 def maker(
-    *, ring_s: float = 20.0, phone_keys: bool = False, through: Cutter | None = None
+    *, ring_s: float = 20.0, phone_keys: bool = False, through: Cutter | None = None, law: str = LAW
 ) -> Callable[[Rig], Service]:
     """What `Rig` takes among its `services`. `through`: the relay by which the daemon reaches AMI.
 
+    `law` is as `write_configuration` takes it.
     `Rig.kill("ctid")` ends it as a crash does, and `Rig.restart("ctid")` starts it again with the same
     configuration and the same state directory.
     """
@@ -177,6 +199,6 @@ def maker(
         if through is not None:
             through.target = rig.ports.ami
         ami = through.port if through else None
-        return service(rig, write_configuration(rig, ring_s=ring_s, phone_keys=phone_keys, ami=ami))
+        return service(rig, write_configuration(rig, ring_s=ring_s, phone_keys=phone_keys, ami=ami, law=law))
 
     return make

@@ -29,11 +29,13 @@ from ctid.model.users import User, UserRole
 from ctid.model.words import Mode, Purpose, SupervisionEnd, SupervisionState
 from ctid.state.changes import Update
 from ctid.state.store import Store
+from ctid.supervision.gate import Gate
 from ctid.supervision.requests import StartRequest, Via
 from ctid.supervision.service import Phone, Policy, SupervisionService
 from ctid.tasks import TaskOwner
 from helpers.fakes import FakeClock, FakeConnection
 from helpers.floor import BASE, PROFILES, Floor
+from helpers.gates import open_gate
 
 LAB = PbxId("lab")
 SOFIA = User(name="sofia", role=UserRole.SUPERVISOR, phones=frozenset({"desk", "second", "away"}))
@@ -69,13 +71,16 @@ class Script(Floor):
 class Desk:
     """Agent 1001 talks with customer c1; `journal` has audits and commands as they came, by name."""
 
-    def __init__(self, directory: Path, policy: Policy | None = None) -> None:
+    def __init__(self, directory: Path, policy: Policy | None = None, gate: Gate | None = None) -> None:
         self.clock = FakeClock()
         self.hub = Hub(Store(PROFILES), self.clock)
         self.tasks = TaskOwner()
         self.journal: list[str] = []
         self.audit = JournalAudit(directory, self.journal)
-        self.service = SupervisionService(self.hub, PHONES, policy or Policy(), self.audit, self.clock)
+        self.gate = gate or open_gate()
+        self.service = SupervisionService(
+            self.hub, PHONES, policy or Policy(), self.audit, self.clock, self.gate
+        )
         self.script = Script()
         self.pbx = PlayedPbx(self)
         self.other = FakeConnection()

@@ -13,7 +13,7 @@ class Told(NamedTuple):
     """An entry of the audit."""
 
     event: str
-    supervision: Supervision | None
+    supervision: Supervision
 
 
 def told(event: str, since: float, ident: str = "s1", **fields: Any) -> Told:
@@ -41,11 +41,8 @@ def test_she_reads_who_when_how_and_why() -> None:
     """One session: from when it was in her call, the modes in their order, and whether she was told."""
     (about,) = sessions_about(
         [
-            Told("refused", None),
-            told("requested", 0),
             told("ringing", 1),
             told("active", 5),
-            told("requested", 5, mode=Mode.BARGE),
             told("active", 9, mode=Mode.WHISPER),
             told("active", 12),
             told("ended", 30, notice_state=NoticeState.GIVEN, end=SupervisionEnd.RELEASED),

@@ -10,17 +10,21 @@ from ctid.audit import Entry
 from ctid.model.capabilities import Capability
 from ctid.model.commands import Command, EndSupervision, StartSupervision, SwitchSupervision, TakeOver
 from ctid.model.entities import Supervision
-from ctid.model.errors import CtidError, NotFound, PbxRefused, PbxTimeout, SupervisionRefused
+from ctid.model.errors import CtidError, Forbidden, NotFound, PbxRefused, PbxTimeout, SupervisionRefused
 from ctid.model.facts import CallerAbandoned, SupervisionChanged
-from ctid.model.ids import CallId, LegId, QueueId, SupervisionId
-from ctid.model.users import User, UserRole
-from ctid.model.words import Mode, Purpose, Scope, SupervisionEnd, SupervisionState
+from ctid.model.ids import AgentId, CallId, LegId, QueueId, SupervisionId
+from ctid.model.users import Right, User, UserRole
+from ctid.model.words import Mode, NoticeKind, Purpose, Scope, SupervisionEnd, SupervisionState
 from ctid.state.invariants import violations
 from ctid.supervision import service
+from ctid.supervision.gate import Gate
+from ctid.supervision.law import Law
 from ctid.supervision.requests import ChangeRequest, StartRequest, Via
+from ctid.supervision.rights import ALL, Grant, Rights, Staff
 from ctid.supervision.service import PHONE_KEYS, Policy
 from helpers.desk import LAB, PAUL, ROOT, SOFIA, Desk, listen
 from helpers.floor import BASE
+from helpers.gates import NO_LAW
 from helpers.patience import until
 
 SHORT_S = 0.05
@@ -693,3 +697,61 @@ async def test_a_session_found_on_the_pbx_can_be_ended(desk: Desk) -> None:
     )
     assert desk.hub.store.calls[session.call or CallId("")].supervisions == (session.id, "s77")
     assert (await desk.service.end(PAUL, SupervisionId("s77"))).end is SupervisionEnd.RELEASED
+
+
+# The gate ---------------------------------------------------------------------------------------------
+
+
+def _gate(*rights: Right, law: Law = NO_LAW) -> Gate:
+    """Supervisors have these rights over everybody; 1002 is protected."""
+    grant = Grant(role=UserRole.SUPERVISOR, teams=frozenset({ALL}), rights=frozenset(rights))
+    return Gate(rights=Rights([grant]), law=law, staff=Staff(protected=frozenset({AgentId("1002")})))
+
+
+async def test_what_the_gate_refuses_rings_nobody_and_is_audited(tmp_path: Path) -> None:
+    """Without the right nothing is sent to the PBX; the audit has who asked for what."""
+    async with Desk(tmp_path, gate=_gate(Right.WHISPER)) as desk:
+        refused = await _refused(desk, listen())
+        assert refused.code == "auth.forbidden"
+        assert "right 'listen'" in refused.detail
+
+
+async def test_a_mode_that_she_has_no_right_to_is_refused_and_audited(tmp_path: Path) -> None:
+    """With only `listen` she stays unheard, whatever she asks for; her keys do nothing either."""
+    async with Desk(tmp_path, Policy(phone_keys=True), gate=_gate(Right.LISTEN)) as desk:
+        session = await desk.service.start(SOFIA, listen())
+        (command,) = desk.pbx.commands
+        assert isinstance(command, StartSupervision)
+        assert command.keys == {"4": Mode.LISTEN}
+        for mode in (Mode.WHISPER, Mode.BARGE, Mode.TAKEOVER):
+            with pytest.raises(Forbidden):
+                await desk.service.change(SOFIA, session.id, _mode(mode))
+            refused = desk.entries()[-1]
+            assert (refused.event, refused.by, refused.detail) == ("refused", "sofia", "auth.forbidden")
+            assert refused.supervision is not None
+            assert refused.supervision.id == session.id
+        assert len(desk.pbx.commands) == 1
+
+
+async def test_a_session_bears_what_it_was_admitted_with(tmp_path: Path) -> None:
+    """Until when it may last, and how the agent is told; what it does is counted."""
+    law = replace(NO_LAW, max_session_s=600.0, agent_sessions_per_day=1)
+    async with Desk(tmp_path, gate=_gate(Right.LISTEN, Right.BARGE, law=law)) as desk:
+        session = await desk.service.start(SOFIA, listen())
+        assert (session.until, session.calls_limit, session.notice) == (BASE + 600, None, NoticeKind.MQTT)
+        changed = await desk.service.change(SOFIA, session.id, _mode(Mode.BARGE))
+        assert changed.mode is Mode.BARGE
+        await desk.service.end(SOFIA, session.id)
+        assert (await _refused(desk, listen())).code == "supervision.quota_reached"
+
+
+async def test_what_was_before_a_restart_counts(tmp_path: Path) -> None:
+    """The audit seeds the gate of the next start."""
+    law = replace(NO_LAW, agent_sessions_per_day=1)
+    async with Desk(tmp_path, gate=_gate(Right.LISTEN, law=law)) as desk:
+        session = await desk.service.start(SOFIA, listen())
+        await desk.service.end(SOFIA, session.id)
+    again = _gate(Right.LISTEN, law=law)
+    again.seed(await desk.audit.steps())
+    async with Desk(tmp_path, gate=again) as desk:
+        assert (await _refused(desk, listen())).code == "supervision.quota_reached"
