@@ -24,6 +24,9 @@ PURE := $(PURE),ctid/rates.py
 PURE := $(PURE),$(DRIVER)/quality.py,$(DRIVER)/rtcp.py,$(DRIVER)/halves.py
 PURE := $(PURE),ctid/audit/chain.py,ctid/audit/verifying.py,ctid/audit/entries.py,ctid/audit/export.py
 PURE := $(PURE),$(DRIVER)/monitoring_events.py
+PURE := $(PURE),ctid/supervision/rights.py,ctid/supervision/periods.py,ctid/supervision/tally.py
+PURE := $(PURE),ctid/supervision/law.py,ctid/supervision/gate.py,ctid/supervision/draw.py
+PURE := $(PURE),ctid/supervision/published.py,ctid/supervision/record.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e test-asterisk16 soak fuzz captures bench lab-up lab-down format lock clean

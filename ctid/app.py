@@ -32,13 +32,13 @@ from ctid.audit.subjects import AuditReader, Subjects
 from ctid.audit.watch import Watch
 from ctid.clock import SystemClock
 from ctid.config import Config, HttpConfig, PbxConfig
+from ctid.config_law import NoZone, gate_of, law_warnings
 from ctid.history.keeper import Keeper
 from ctid.history.ledger import Ledger
 from ctid.hub import Hub
-from ctid.model.entities import Supervision
+from ctid.model.errors import AuditUnavailable
 from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, safe_id
 from ctid.model.instant import Instant
-from ctid.model.words import NoticeKind
 from ctid.ports import Clock, Driver, DriverFactory, SettingsError
 from ctid.publish.mqtt import MqttPublisher
 from ctid.rates import Rate
@@ -47,9 +47,10 @@ from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile
 from ctid.state.store import Store
 from ctid.supervision.follower import Follower
-from ctid.supervision.gate import Admission, Plan
+from ctid.supervision.gate import Gate
 from ctid.supervision.notices import Notices
 from ctid.supervision.planning import Phone, Planner, Policy
+from ctid.supervision.published import published
 from ctid.supervision.recorder import Recorder
 from ctid.supervision.service import SupervisionService
 from ctid.supervision.turns import Turns
@@ -223,14 +224,6 @@ def _on_signals(until: asyncio.Timeout) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-class _Open:
-    def admit(self, plan: Plan, now: Instant) -> Admission:
-        return Admission(notice=NoticeKind.MQTT)
-
-    def saw(self, old: Supervision | None, new: Supervision) -> None:
-        pass
-
-
 class _Rooms:
     """Everything that runs. Construction does no I/O; each room stops when the stack unwinds."""
 
@@ -254,6 +247,7 @@ class _Rooms:
         for driver in self._drivers:
             self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
         audit = Audit(config.state_directory, self._clock)
+        gate = await gate_from(config, audit)
         commander, policy = Commander(hub), agent_policy(config)
         agents = AgentService(hub, commander, policy, self._clock)
         if policy.work_reason:
@@ -262,13 +256,19 @@ class _Rooms:
         publisher = None
         if config.mqtt is not None:
             publisher = MqttPublisher(
-                hub, config.mqtt, config.site, self.boot_id, config.state_directory, self._clock
+                hub,
+                config.mqtt,
+                config.site,
+                self.boot_id,
+                config.state_directory,
+                self._clock,
+                standing={"periods": published(gate)},
             )
             self._spawn(stack, "publisher", publisher.run)
             audit.anchored = publisher.anchor
         self._spawn(stack, "audit", audit.run)
         self._spawn(stack, "audit watch", Watch(hub, audit).run)
-        supervisions, follower = self._supervisions(audit, publisher)
+        supervisions, follower = self._supervisions(gate, audit, publisher)
         self._spawn(stack, "supervision", follower.run)
         reconciler = Reconciler(hub, tuple(pbxs), config.reconcile.every_s, self._clock)
         for pbx in pbxs:
@@ -289,6 +289,7 @@ class _Rooms:
                 retention=retention,
                 subjects=subjects,
                 tokens=TokenTable(config.tokens),
+                gate=gate,
                 clock=self._clock,
                 version=__version__,
                 boot_id=self.boot_id,
@@ -309,7 +310,7 @@ class _Rooms:
         self._spawn(stack, "vitals", watch)
 
     def _supervisions(
-        self, audit: Audit, publisher: MqttPublisher | None
+        self, gate: Gate, audit: Audit, publisher: MqttPublisher | None
     ) -> tuple[SupervisionService, Follower]:
         config, rules = self._config, self._config.supervision
         phones = {
@@ -324,7 +325,6 @@ class _Rooms:
         )
         tokens = TokenTable(config.tokens)
         recorder = Recorder(audit, self._clock)
-        gate = _Open()
         notices = Notices(lambda: publisher is not None and bool(publisher.status()["connected"]))
         turns = Turns(self.hub.store)
         planner = Planner(self.hub, phones, policy, gate, turns, self._clock)
@@ -375,6 +375,18 @@ def _listening(http: HttpConfig) -> Iterator[None]:
             raise CannotStart(f"another program listens on {http.listen}; {cure}") from error
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotStart(f"cannot listen on {http.listen} ({reason}); set http.listen") from error
+
+
+async def gate_from(config: Config, audit: Audit) -> Gate:
+    """The gate, which has counted what the audit tells of; raises `CannotStart`."""
+    try:
+        gate = gate_of(config)
+        gate.seed(await audit.steps())
+    except (NoZone, AuditUnavailable) as error:
+        raise CannotStart(str(error)) from error
+    for warning in law_warnings(config):
+        log.warning("configuration is doubtful", warning=warning)
+    return gate
 
 
 async def _for_ever(name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ctid.agents.reasons import fault_of
+from ctid.config_law import law_mistakes
 from ctid.config_schema import Config, PhoneConfig, RetentionConfig
 from ctid.model.addresses import fault_of_phone, outside_number
 from ctid.model.ids import safe_id
@@ -53,6 +54,7 @@ def check_values(config: Config, mistakes: list[Mistake]) -> None:
     """Everything that can only be judged once the whole document has its types."""
     mistakes += [*_names(config), *_ranges(config), *_tokens(config), *_addresses(config)]
     mistakes += [*_listener(config), *_references(config), *_reasons(config), *_agents(config)]
+    mistakes += law_mistakes(config)
 
 
 def _names(config: Config) -> Iterator[Mistake]:

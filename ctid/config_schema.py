@@ -7,8 +7,12 @@ from msgspec import Struct, field
 
 from ctid.config_secrets import Secret
 from ctid.model.instant import Instant
-from ctid.model.users import UserRole
+from ctid.model.users import Right, UserRole
+from ctid.model.words import NoticeKind
 from ctid.rates import COMMANDS, FAILURES, READS
+from ctid.supervision.law import Law
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class HttpConfig(Struct, frozen=True, kw_only=True):
@@ -77,6 +81,10 @@ class TokenConfig(Struct, frozen=True, kw_only=True):
     sha256: str
     phones: tuple[str, ...] = ()
     expires: Instant | None = None
+    teams: tuple[str, ...] = ()
+    """Her own teams; `*`: every one."""
+    agent: str = ""
+    """Who she is among the agents."""
     lab: bool = False
     """A token that is public knowledge; refused unless the API listens on the loopback alone."""
 
@@ -106,14 +114,22 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     team: str = ""
     address: str = ""
     queues: tuple[str, ...] = ()
+    protected: bool = False
+    """A representative of the staff: nobody may monitor her."""
+    supervisor: bool = False
+    """Monitored only by who has the right `supervisors`."""
 
 
 class TeamConfig(Struct, frozen=True, kw_only=True):
-    """A team, and its after-call work in seconds (0: what the PBX says, or `[after_call_work]`)."""
+    """A team: its after-call work in seconds (0: what the PBX says, or `[after_call_work]`), and its notice.
+
+    `notice` is how its agents are told that they are listened to.
+    """
 
     id: str
     name: str = ""
     after_call_work_s: float = 0.0
+    notice: NoticeKind = NoticeKind.MQTT
 
 
 class QueueConfig(Struct, frozen=True, kw_only=True):
@@ -156,6 +172,31 @@ class SupervisionConfig(Struct, frozen=True, kw_only=True):
     """How the numbers begin that an outside phone may have; none: no outside number at all."""
 
 
+class GrantConfig(Struct, frozen=True, kw_only=True):
+    """Rights of a role, or of the token of one name, over teams: ids, `own` or `*`."""
+
+    role: UserRole | None = None
+    user: str = ""
+    teams: tuple[str, ...]
+    rights: tuple[Right, ...]
+
+
+class LawConfig(Law, frozen=True, kw_only=True):
+    """What bounds the listening to agents. `timezone`: such as `Europe/Paris`; empty: the machine's."""
+
+    timezone: str = ""
+
+
+class PeriodConfig(Struct, frozen=True, kw_only=True):
+    """When the agents of a team (`*`: of all) may be listened to, on `days` of the week and on `dates`."""
+
+    team: str
+    days: tuple[Day, ...] = ()
+    dates: tuple[str, ...] = ()
+    begins: str = field(name="from")
+    ends: str = field(name="to")
+
+
 class AgentRules(Struct, frozen=True, kw_only=True):
     """What holds for commands to agents. With no `pause_reasons` any text is one."""
 
@@ -187,6 +228,9 @@ class Config(Struct, frozen=True, kw_only=True):
     agent_rules: AgentRules = field(default=AgentRules(), name="agents")
     after_call_work: AfterCallWorkConfig = AfterCallWorkConfig()
     supervision: SupervisionConfig = SupervisionConfig()
+    grants: tuple[GrantConfig, ...] = field(default=(), name="grant")
+    law: LawConfig = LawConfig()
+    periods: tuple[PeriodConfig, ...] = field(default=(), name="period")
     reconcile: ReconcileConfig = ReconcileConfig()
     history: HistoryConfig = HistoryConfig()
     retention: RetentionConfig = RetentionConfig()

@@ -14,7 +14,7 @@ from ctid.audit.retention import PurgeReport
 from ctid.audit.subjects import ErasureReport, Subject, SubjectDocument, SubjectKind
 from ctid.audit.verifying import Verification
 from ctid.model.errors import InvalidRequest
-from ctid.model.users import User, UserRole
+from ctid.model.users import Right, User, UserRole
 
 ROLES = frozenset({UserRole.ADMIN})
 """Those who may know who listened to whom, and when."""
@@ -71,6 +71,7 @@ class EraseSubject(BySubject, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 async def list_audit(context: ApiContext, user: User, request: ListAudit) -> AuditPage:
     """List records; that they are read is recorded before they are."""
+    _check(context, user)
     selection = _selection(request)
     after, upto = _read(request.cursor)
     if not request.cursor:
@@ -84,6 +85,7 @@ async def list_audit(context: ApiContext, user: User, request: ListAudit) -> Aud
 
 async def verify_audit(context: ApiContext, user: User, request: VerifyAudit) -> Verification:
     """Verify the whole log."""
+    _check(context, user)
     found = await context.audit.verification(request.anchor)
     await _told(context, user, "audit_verified", "", {"ok": found.ok, "anchor": request.anchor})
     return found
@@ -102,6 +104,10 @@ async def export_subject(context: ApiContext, user: User, request: BySubject) ->
 async def erase_subject(context: ApiContext, user: User, request: EraseSubject) -> ErasureReport:
     """Erase what may be erased of a person."""
     return await context.subjects.erase(user, _subject(request), dry_run=request.dry_run)
+
+
+def _check(context: ApiContext, user: User) -> None:
+    context.gate.rights.require(user, Right.AUDIT, "", "reading the audit")
 
 
 def _subject(request: BySubject) -> Subject:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from ctid.model.errors import AuthExpired, AuthRequired
+from ctid.model.ids import AgentId
 from ctid.model.instant import Instant, to_rfc3339
 from ctid.model.users import User, UserRole
 
@@ -45,6 +46,16 @@ class TokenEntry(Protocol):
         """From when on the token is good no more; none: it does not expire."""
         ...
 
+    @property
+    def teams(self) -> Collection[str]:
+        """The ids of its bearer's own teams."""
+        ...
+
+    @property
+    def agent(self) -> str:
+        """Who its bearer is among the agents; empty: none."""
+        ...
+
 
 def new_token() -> tuple[str, str]:
     """Make a token of 256 random bits; returns it and the SHA-256 that the configuration keeps.
@@ -70,10 +81,7 @@ class TokenTable:
             entry.name: entry.expires for entry in entries if entry.expires is not None
         }
         """From when on the tokens of these users are good no more."""
-        self._users = [
-            (entry.sha256.lower(), User(name=entry.name, role=entry.role, phones=frozenset(entry.phones)))
-            for entry in entries
-        ]
+        self._users = [(entry.sha256.lower(), _user(entry)) for entry in entries]
 
     def user(self, name: str, now: float) -> User | None:
         """Who somebody is by name; none if nobody, or the token has expired. `now` is UTC, in seconds."""
@@ -109,6 +117,16 @@ class TokenTable:
                 f"the token of {user.name} expired at {to_rfc3339(expires)}; `ctid token` makes a new one "
                 "for the configuration"
             )
+
+
+def _user(entry: TokenEntry) -> User:
+    return User(
+        name=entry.name,
+        role=entry.role,
+        phones=frozenset(entry.phones),
+        teams=frozenset(entry.teams),
+        agent=AgentId(entry.agent) if entry.agent else None,
+    )
 
 
 def bearer_of_header(header: str | None) -> str | None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from ctid.agents.service import CommandedAgent, Queues
 from ctid.api.auth import TokenTable
+from ctid.api.views import Sight
 from ctid.audit import Audit
 from ctid.audit.retention import Retention
 from ctid.audit.subjects import Subjects
@@ -16,12 +17,14 @@ from ctid.history.figures import Figures, Selection
 from ctid.history.words import LedgerStatus
 from ctid.hub import UPDATES_WAITING, Hub
 from ctid.model.entities import Supervision
+from ctid.model.errors import NotFound
 from ctid.model.ids import AgentId, HelpId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User
 from ctid.model.words import Origin
 from ctid.ports import Clock
 from ctid.rates import COMMANDS, FAILURES, READS, Rate
+from ctid.supervision.gate import Gate
 from ctid.supervision.requests import ChangeRequest, StartRequest
 
 
@@ -143,6 +146,7 @@ class ApiContext:
     retention: Retention
     subjects: Subjects
     tokens: TokenTable
+    gate: Gate
     clock: Clock
     version: str
     boot_id: str
@@ -158,3 +162,19 @@ class ApiContext:
     def now(self) -> Instant:
         """The time, UTC."""
         return Instant(self.clock.now())
+
+    def team_of(self, ident: AgentId) -> str:
+        """The team of an agent; empty: she is in none.
+
+        Raises:
+            NotFound: neither the state nor the configuration knows her.
+        """
+        agent = self.hub.store.agents.get(ident)
+        team = agent.team if agent is not None else self.gate.staff.teams.get(ident)
+        if team is None:
+            raise NotFound("agent", ident)
+        return team
+
+    def sight(self, user: User) -> Sight:
+        """What a user sees of the state."""
+        return Sight(user, self.gate.rights, self.hub.store)

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from ctid.api.context import ApiContext
 from ctid.history.entries import KINDS, Entry
 from ctid.history.figures import Figures, Selection
-from ctid.model.errors import InvalidRequest
+from ctid.model.errors import Forbidden, InvalidRequest
 from ctid.model.instant import Instant, from_rfc3339
-from ctid.model.users import User
+from ctid.model.users import User, UserRole
 from ctid.model.words import LeaveReason
 
 _BY = ("caller", "agent", "transfer", *(str(reason) for reason in LeaveReason))
@@ -46,9 +47,13 @@ class MomentPage(Struct, frozen=True, kw_only=True):
     """The `cursor` of the next page; none on the last one."""
 
 
-async def get_figures(context: ApiContext, _user: User, request: GetFigures) -> Figures:
-    """Tell the figures of a period."""
-    return await context.history.figures(_selection(context, request))
+async def get_figures(context: ApiContext, user: User, request: GetFigures) -> Figures:
+    """Tell the figures of a period; a principal is told the queues' totals alone, and nobody by name."""
+    if user.role is not UserRole.PRINCIPAL:
+        return await context.history.figures(_selection(context, request))
+    if request.agent:
+        raise Forbidden("figures of one agent are not for the role principal: leave `agent` out")
+    return replace(await context.history.figures(_selection(context, request)), agents=())
 
 
 async def list_moments(context: ApiContext, _user: User, request: ListMoments) -> MomentPage:

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from ctid.api.context import ApiContext
 from ctid.api.paging import ListRequest, page
-from ctid.api.views import visible_call
+from ctid.api.views import check_own
 from ctid.model.entities import Agent, Call, Device, Queue, Supervision
 from ctid.model.errors import NotFound
 from ctid.model.ids import AgentId, CallId, DeviceId, QueueId, SupervisionId
@@ -110,8 +110,9 @@ async def list_agents(context: ApiContext, _user: User, request: ListAgents) -> 
     return AgentPage(items=items, next=cursor, seq=context.hub.store.seq)
 
 
-async def get_agent(context: ApiContext, _user: User, request: ById) -> Agent:
+async def get_agent(context: ApiContext, user: User, request: ById) -> Agent:
     """Get one agent."""
+    check_own(user, request.id, "the state")
     agent = context.hub.store.agents.get(AgentId(request.id))
     if agent is None:
         raise NotFound("agent", request.id)
@@ -157,7 +158,8 @@ async def list_calls(context: ApiContext, user: User, request: ListCalls) -> Cal
         and (request.agent is None or any(party.agent == request.agent for party in call.parties))
     )
     items, cursor = page(found, request)
-    shown = tuple([visible_call(user.role, call) for call in items])
+    sight = context.sight(user)
+    shown = tuple([sight.call(call) for call in items])
     return CallPage(items=shown, next=cursor, seq=context.hub.store.seq)
 
 
@@ -166,7 +168,7 @@ async def get_call(context: ApiContext, user: User, request: ById) -> Call:
     call = context.hub.store.calls.get(CallId(request.id))
     if call is None:
         raise NotFound("call", request.id)
-    return visible_call(user.role, call)
+    return context.sight(user).call(call)
 
 
 async def list_supervisions(context: ApiContext, _user: User, request: ListSupervisions) -> SupervisionPage:

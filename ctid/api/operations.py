@@ -13,10 +13,17 @@ from typing import Any
 from msgspec import Struct
 
 from ctid.agents.service import CommandedAgent
-from ctid.api import agents, auditing, figures, listing, supervising, truth
+from ctid.api import agents, auditing, figures, law, listing, supervising, truth
 from ctid.api.context import ApiContext
 from ctid.api.status import Status, StatusRequest, get_status
-from ctid.api.views import ALL_ROLES, SUPERVISING_ROLES
+from ctid.api.views import (
+    COMMANDING_ROLES,
+    EVERY_ROLE,
+    FIGURES_ROLES,
+    FLOOR_ROLES,
+    OWN_ROLES,
+    SUPERVISING_ROLES,
+)
 from ctid.audit.retention import PurgeReport
 from ctid.audit.subjects import ErasureReport, SubjectDocument
 from ctid.audit.verifying import Verification
@@ -114,7 +121,7 @@ _TABLE = (
         path="/status",
         params=StatusRequest,
         result=Status,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=get_status,
     ),
     Operation(
@@ -125,7 +132,7 @@ _TABLE = (
         path="/agents",
         params=listing.ListAgents,
         result=listing.AgentPage,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=listing.list_agents,
     ),
     Operation(
@@ -136,7 +143,7 @@ _TABLE = (
         path="/agents/{id}",
         params=listing.ById,
         result=Agent,
-        roles=ALL_ROLES,
+        roles=OWN_ROLES,
         handler=listing.get_agent,
         refusals=_refused(404, "agent.unknown"),
     ),
@@ -152,7 +159,7 @@ _TABLE = (
         params=agents.LogIn,
         example={"queues": ["support"]},
         result=CommandedAgent,
-        roles=SUPERVISING_ROLES,
+        roles=COMMANDING_ROLES,
         handler=agents.log_in,
         refusals=_AGENT,
     ),
@@ -168,7 +175,7 @@ _TABLE = (
         params=agents.LogOut,
         example={},
         result=CommandedAgent,
-        roles=SUPERVISING_ROLES,
+        roles=COMMANDING_ROLES,
         handler=agents.log_out,
         refusals=_AGENT,
     ),
@@ -185,7 +192,7 @@ _TABLE = (
         params=agents.Pause,
         example={"reason": "lunch"},
         result=CommandedAgent,
-        roles=SUPERVISING_ROLES,
+        roles=COMMANDING_ROLES,
         handler=agents.pause,
         refusals=(*_AGENT, *_refused(409, "agent.logged_out", "agent.not_a_member")),
     ),
@@ -201,7 +208,7 @@ _TABLE = (
         params=agents.Resume,
         example={},
         result=CommandedAgent,
-        roles=SUPERVISING_ROLES,
+        roles=COMMANDING_ROLES,
         handler=agents.resume,
         refusals=(*_AGENT, *_refused(409, "agent.logged_out", "agent.not_a_member")),
     ),
@@ -217,7 +224,7 @@ _TABLE = (
         params=agents.EndAfterCallWork,
         example={},
         result=CommandedAgent,
-        roles=SUPERVISING_ROLES,
+        roles=COMMANDING_ROLES,
         handler=agents.end_after_call_work,
         refusals=_refused(404, "agent.unknown"),
     ),
@@ -230,7 +237,7 @@ _TABLE = (
         params=agents.ExtendAfterCallWork,
         example={"seconds": 60},
         result=CommandedAgent,
-        roles=SUPERVISING_ROLES,
+        roles=COMMANDING_ROLES,
         handler=agents.extend_after_call_work,
         refusals=(*_refused(404, "agent.unknown"), *_refused(409, "agent.not_in_after_call_work")),
     ),
@@ -246,9 +253,55 @@ _TABLE = (
         path="/agents/{id}/story",
         params=listing.ById,
         result=truth.AgentStory,
-        roles=ALL_ROLES,
+        roles=OWN_ROLES,
         handler=truth.get_story,
         refusals=_refused(404, "agent.unknown"),
+    ),
+    Operation(
+        name="agents.sessions",
+        summary="The sessions about an agent",
+        description=(
+            "Who listened to her, when, in which modes, why, and whether she was told, from the audit; the "
+            "newest first. For the agent herself, and for who has the right `audit` over her team. While "
+            "`next` is not null, ask again with it as `cursor`."
+        ),
+        method="GET",
+        path="/agents/{id}/sessions",
+        params=law.SessionsRequest,
+        result=law.SessionsPage,
+        roles=EVERY_ROLE,
+        handler=law.list_sessions,
+        refusals=(*_refused(404, "agent.unknown"), *_refused(503, "audit.unavailable")),
+    ),
+    Operation(
+        name="periods.get",
+        summary="When agents may be listened to",
+        description=(
+            "The listening periods of each team, how its agents are told that they are listened to, and the "
+            "bounds in force: what the agents are to know. Outside of them listening is refused, but for an "
+            "emergency that is explained, and for help that the agent asked for."
+        ),
+        method="GET",
+        path="/periods",
+        params=law.PeriodsRequest,
+        result=law.PeriodsNow,
+        roles=EVERY_ROLE,
+        handler=law.get_periods,
+    ),
+    Operation(
+        name="draw.get",
+        summary="Draw an agent to listen to",
+        description=(
+            "At random among those of a team who are logged in, and whom law and rights let you listen to "
+            "now, spread over those who have been listened to least this week. The seed is in ctid's log."
+        ),
+        method="GET",
+        path="/draw",
+        params=law.DrawRequest,
+        result=law.Drawn,
+        roles=SUPERVISING_ROLES,
+        handler=law.draw_agent,
+        refusals=_not_supervised("outside_period", "nobody_to_draw"),
     ),
     Operation(
         name="ghosts.list",
@@ -288,7 +341,7 @@ _TABLE = (
         path="/queues",
         params=listing.ListQueues,
         result=listing.QueuePage,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=listing.list_queues,
     ),
     Operation(
@@ -299,7 +352,7 @@ _TABLE = (
         path="/queues/{id}",
         params=listing.ById,
         result=Queue,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=listing.get_queue,
         refusals=_refused(404, "queue.unknown"),
     ),
@@ -312,7 +365,7 @@ _TABLE = (
         path="/calls",
         params=listing.ListCalls,
         result=listing.CallPage,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=listing.list_calls,
     ),
     Operation(
@@ -323,7 +376,7 @@ _TABLE = (
         path="/calls/{id}",
         params=listing.ById,
         result=Call,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=listing.get_call,
         refusals=_refused(404, "call.unknown"),
     ),
@@ -335,7 +388,7 @@ _TABLE = (
         path="/devices",
         params=listing.ListDevices,
         result=listing.DevicePage,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=listing.list_devices,
     ),
     Operation(
@@ -346,7 +399,7 @@ _TABLE = (
         path="/devices/{id}",
         params=listing.ById,
         result=Device,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=listing.get_device,
         refusals=_refused(404, "device.unknown"),
     ),
@@ -362,7 +415,7 @@ _TABLE = (
         path="/figures",
         params=figures.GetFigures,
         result=Figures,
-        roles=ALL_ROLES,
+        roles=FIGURES_ROLES,
         handler=figures.get_figures,
         refusals=_refused(503, "history.unavailable"),
     ),
@@ -378,7 +431,7 @@ _TABLE = (
         path="/figures/calls",
         params=figures.ListMoments,
         result=figures.MomentPage,
-        roles=ALL_ROLES,
+        roles=FLOOR_ROLES,
         handler=figures.list_moments,
         refusals=_refused(503, "history.unavailable"),
     ),
@@ -419,7 +472,7 @@ _TABLE = (
         path="/supervisions",
         params=StartRequest,
         example={"agent": "1001", "mode": "listen", "via": {"phone": "2001"}, "purpose": "quality"},
-        result=Supervision,
+        result=law.WarnedSupervision,
         roles=SUPERVISING_ROLES,
         handler=supervising.create_supervision,
         status=201,
@@ -437,6 +490,9 @@ _TABLE = (
                 "not_leading",
                 "takeover_failed",
                 "not_active",
+                "agent_protected",
+                "outside_period",
+                "quota_reached",
             ),
             *_PBX,
         ),
@@ -471,6 +527,9 @@ _TABLE = (
                 "agent_not_free",
                 "agent_unreachable",
                 "agent_no_answer",
+                "agent_protected",
+                "outside_period",
+                "quota_reached",
             ),
             *_PBX,
         ),

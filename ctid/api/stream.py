@@ -5,13 +5,11 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from ctid.api.views import SUPERVISING_ROLES, visible, visible_occurrence
+from ctid.api.views import Sight
 from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Pbx, Queue, Supervision
 from ctid.model.errors import InvalidRequest
-from ctid.model.facts import MonitoringSeen
 from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.users import UserRole
 from ctid.state.changes import Change, Occurrence, Update, alike
 from ctid.state.store import Store
 
@@ -55,9 +53,9 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     name: str
     """Of a caller in a queue: `caller_queued`, `caller_answered`, `caller_abandoned`, `caller_left`,
     `offer_missed`, `call_served`. Of a call: `call_transferred`, `call_picked_up`, `call_parked`,
-    `call_retrieved`. For those who may know who listens: `supervision_key`, a supervisor pressed a key of her
-    phone; `monitoring_seen`, somebody listens, and not through ctid. `state_drifted`: a snapshot differed from
-    what had been told, and was believed."""
+    `call_retrieved`. For those who may know who listens: `supervision_key`, a supervisor pressed a key of
+    her phone; `monitoring_seen`, somebody listens, and not through ctid. `state_drifted`: a snapshot differed
+    from what had been told, and was believed."""
     pbx: PbxId
     call: CallId | None
     leg: LegId | None
@@ -134,10 +132,10 @@ def _listed(text: str) -> frozenset[str]:
 
 
 class Audience:
-    """One client: what of the updates it is told, by its role and its filter."""
+    """One client: what of the updates it is told, by what its user may see and by its filter."""
 
-    def __init__(self, role: UserRole, wanted: Filter, store: Store) -> None:
-        self._role = role
+    def __init__(self, sight: Sight, wanted: Filter, store: Store) -> None:
+        self._sight = sight
         self._wanted = wanted
         self._store = store
 
@@ -146,9 +144,7 @@ class Audience:
         tables: dict[str, list[Entity]] = {
             f"{kind}s": []
             for kind in KINDS
-            if kind != OCCURRENCE
-            and self._wants(kind)
-            and (kind != Supervision.kind or self._role in SUPERVISING_ROLES)
+            if kind != OCCURRENCE and self._wants(kind) and self._sight.sees_kind(kind)
         }
         for entity in entities:
             seen = self._seen(entity)
@@ -163,9 +159,8 @@ class Audience:
         told as gone.
         """
         if isinstance(update, Occurrence):
-            if update.name == MonitoringSeen.NAME and self._role not in SUPERVISING_ROLES:
-                return None
-            return self._occurrence(update) if self._wants_occurrence(update) else None
+            seen = self._sight.occurrence(update) if self._wants_occurrence(update) else None
+            return self._occurrence(seen) if seen is not None else None
         return self._change(update)
 
     def _change(self, change: Change) -> ChangeMessage | None:
@@ -176,11 +171,8 @@ class Audience:
             return None
         return ChangeMessage(seq=change.seq, at=change.at, kind=change.kind, id=change.entity.id, entity=new)
 
-    def _occurrence(self, occurrence: Occurrence) -> OccurrenceMessage | None:
-        shown = visible_occurrence(self._role, occurrence)
-        if shown is None:
-            return None
-        told: dict[str, Any] = {name: getattr(shown, name) for name in Occurrence.__struct_fields__}
+    def _occurrence(self, occurrence: Occurrence) -> OccurrenceMessage:
+        told: dict[str, Any] = {name: getattr(occurrence, name) for name in Occurrence.__struct_fields__}
         return OccurrenceMessage(**told)
 
     def _seen(self, entity: Entity) -> Entity | None:
@@ -189,7 +181,7 @@ class Audience:
             return None
         if wanted.teams and not self._of_teams(entity):
             return None
-        return visible(self._role, entity)
+        return self._sight.entity(entity)
 
     def _wants(self, kind: str) -> bool:
         return not self._wanted.kinds or kind in self._wanted.kinds

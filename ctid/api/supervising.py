@@ -1,6 +1,7 @@
 """Supervision by the API: the requests that come with an id, handed to the service."""
 
 from ctid.api.context import ApiContext
+from ctid.api.law import WarnedSupervision, warned
 from ctid.api.listing import ById
 from ctid.model.entities import Supervision
 from ctid.model.ids import SupervisionId
@@ -14,9 +15,9 @@ class UpdateSupervision(ChangeRequest, frozen=True, kw_only=True, forbid_unknown
     id: str
 
 
-async def create_supervision(context: ApiContext, user: User, request: StartRequest) -> Supervision:
+async def create_supervision(context: ApiContext, user: User, request: StartRequest) -> WarnedSupervision:
     """Start a session."""
-    return await context.supervisions.start(user, request)
+    return warned(context, await context.supervisions.start(user, request))
 
 
 async def update_supervision(context: ApiContext, user: User, request: UpdateSupervision) -> Supervision:

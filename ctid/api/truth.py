@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from ctid.api.context import ApiContext
 from ctid.api.listing import ById
+from ctid.api.views import check_own
 from ctid.model.entities import Agent, Call, Device, Entity
 from ctid.model.errors import NotFound
 from ctid.model.ids import AgentId, PbxId
@@ -71,8 +72,9 @@ class Reconciled(Struct, frozen=True, kw_only=True):
     """Since ctid started."""
 
 
-async def get_story(context: ApiContext, _user: User, request: ById) -> AgentStory:
+async def get_story(context: ApiContext, user: User, request: ById) -> AgentStory:
     """Tell an agent's story."""
+    check_own(user, request.id, "the story")
     ident = AgentId(request.id)
     agent = context.hub.store.agents.get(ident)
     if agent is None:

@@ -1,17 +1,28 @@
-"""What each role sees of an entity, over HTTP and WebSocket."""
+"""What each user sees: of an entity, of what happened, of figures; over HTTP and WebSocket."""
 
 from msgspec import UNSET, UnsetType
 
 from ctid.masking import masked_call, masked_occurrence
-from ctid.model.entities import Call, Entity, Supervision
-from ctid.model.ids import SupervisionId
-from ctid.model.users import UserRole
+from ctid.model.entities import Agent, Call, Entity, Supervision
+from ctid.model.errors import Forbidden
+from ctid.model.facts import MonitoringSeen
+from ctid.model.ids import AgentId, QueueId, SupervisionId
+from ctid.model.users import Right, User, UserRole
 from ctid.state.changes import Occurrence
+from ctid.state.store import Store
+from ctid.supervision.rights import Rights, covers
 
-ALL_ROLES = frozenset({UserRole.VIEWER, UserRole.INTEGRATOR, UserRole.SUPERVISOR, UserRole.ADMIN})
+FLOOR_ROLES = frozenset({UserRole.VIEWER, UserRole.INTEGRATOR, UserRole.SUPERVISOR, UserRole.ADMIN})
 """Those who see the floor."""
 SUPERVISING_ROLES = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
-"""Those who see whole numbers, and who listens to whom."""
+"""Those who see who listens to whom, and may supervise and command as far as their rights go."""
+FIGURES_ROLES = FLOOR_ROLES | {UserRole.PRINCIPAL}
+"""Those who see figures; a principal sees the queues' totals alone."""
+OWN_ROLES = FLOOR_ROLES | {UserRole.AGENT}
+"""Those who see an agent; an agent sees herself alone."""
+COMMANDING_ROLES = SUPERVISING_ROLES | {UserRole.AGENT}
+"""Those who command an agent; an agent commands herself alone."""
+EVERY_ROLE = frozenset(UserRole)
 
 
 class UnsupervisedCall(Call, frozen=True, kw_only=True):
@@ -21,26 +32,77 @@ class UnsupervisedCall(Call, frozen=True, kw_only=True):
     supervisions: tuple[SupervisionId, ...] | UnsetType = UNSET  # type: ignore[assignment]  # widened, so that the key can be absent
 
 
-def visible(role: UserRole, entity: Entity) -> Entity | None:
-    """The entity as `role` may see it, or none."""
-    if isinstance(entity, Call):
-        return visible_call(role, entity)
-    if isinstance(entity, Supervision) and role not in SUPERVISING_ROLES:
-        return None
-    return entity
+class Sight:
+    """What one user sees of the state.
+
+    Callers' numbers are masked unless she has the right `numbers` over a team of the call: its agents', or,
+    while it has none, its queue's members'. Who listens to whom is for `SUPERVISING_ROLES`. An agent sees
+    herself as an agent, and nothing else; a principal sees nothing of it.
+    """
+
+    def __init__(self, user: User, rights: Rights, store: Store) -> None:
+        self._user = user
+        self._store = store
+        self._numbers = rights.over(user, Right.NUMBERS)
+        self._sees_floor = user.role in FLOOR_ROLES
+        self._supervises = user.role in SUPERVISING_ROLES
+
+    def sees_kind(self, kind: str) -> bool:
+        """Whether entities of a kind can be in her view at all."""
+        if self._user.role is UserRole.AGENT:
+            return kind == Agent.kind
+        return self._sees_floor and (kind != Supervision.kind or self._supervises)
+
+    def entity(self, entity: Entity) -> Entity | None:
+        """The entity as she may see it, or none."""
+        if not self.sees_kind(entity.kind):
+            return None
+        if not self._sees_floor:
+            return entity if entity.id == self._user.agent else None
+        return self.call(entity) if isinstance(entity, Call) else entity
+
+    def occurrence(self, occurrence: Occurrence) -> Occurrence | None:
+        """The occurrence as she may see it, or none: with outside numbers masked, or in full."""
+        of_listening = occurrence.name == MonitoringSeen.NAME or occurrence.supervision is not None
+        if not self._sees_floor or (of_listening and not self._supervises):
+            return None
+        call = self._store.calls.get(occurrence.call) if occurrence.call is not None else None
+        agents = _agents_of(call) if call is not None else ()
+        if occurrence.agent is not None:
+            agents = (occurrence.agent, *agents)
+        full = self._sees_numbers(agents, occurrence.queue or (call.queue if call else None))
+        return occurrence if full else masked_occurrence(occurrence)
+
+    def call(self, call: Call) -> Call:
+        """A call as she may see it, who sees the floor."""
+        shown = call if self._sees_numbers(_agents_of(call), call.queue) else masked_call(call)
+        if self._supervises:
+            return shown
+        named = {name: getattr(shown, name) for name in Call.__struct_fields__ if name != "supervisions"}
+        return UnsupervisedCall(**named)
+
+    def _sees_numbers(self, agents: tuple[AgentId, ...], queue: QueueId | None) -> bool:
+        if not self._numbers or covers(self._numbers, ""):
+            return bool(self._numbers)
+        known = self._store.agents
+        if agents:
+            return any(covers(self._numbers, known[agent].team) for agent in agents if agent in known)
+        return queue is not None and any(
+            covers(self._numbers, agent.team)
+            for agent in known.values()
+            if any(membership.queue == queue for membership in agent.queues)
+        )
 
 
-def visible_occurrence(role: UserRole, occurrence: Occurrence) -> Occurrence | None:
-    """The occurrence as `role` may see it: without supervising, numbers masked, and none of who listens."""
-    if role in SUPERVISING_ROLES:
-        return occurrence
-    return None if occurrence.supervision is not None else masked_occurrence(occurrence)
+def _agents_of(call: Call) -> tuple[AgentId, ...]:
+    return tuple([party.agent for party in call.parties if party.agent is not None])
 
 
-def visible_call(role: UserRole, call: Call) -> Call:
-    """The call as `role` may see it: numbers masked, and who listens left out, unless it supervises."""
-    if role in SUPERVISING_ROLES:
-        return call
-    hidden = masked_call(call)
-    shown = {name: getattr(hidden, name) for name in Call.__struct_fields__ if name != "supervisions"}
-    return UnsupervisedCall(**shown)
+def check_own(user: User, ident: str, what: str) -> None:
+    """See that an agent asks about herself; the other roles ask about whom they like.
+
+    Raises:
+        Forbidden: it is another agent.
+    """
+    if user.role is UserRole.AGENT and user.agent != ident:
+        raise Forbidden(f"{what} of another agent is not for the role agent: {user.name} is {user.agent}")

@@ -96,7 +96,7 @@ class Sockets:
         transport = request.transport
         if transport is None:
             return ws
-        audience = Audience(user.role, wanted, self.context.hub.store)
+        audience = Audience(self.context.sight(user), wanted, self.context.hub.store)
         socket = Socket(self, ws, user, audience, transport)
         self._open.add(socket)
         try:

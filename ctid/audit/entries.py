@@ -34,6 +34,13 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     about: dict[str, Any] = {}
 
 
+class Step(Struct, frozen=True, kw_only=True):
+    """What a session did, as the PBX told it: its state is the `event`."""
+
+    event: str
+    supervision: Supervision
+
+
 class Item(Struct, frozen=True, kw_only=True):
     """A record of the audit as its readers see it."""
 

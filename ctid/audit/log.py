@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ctid import __version__
 from ctid.audit.chain import Link, Record, encode, has_texts, make, without_texts
-from ctid.audit.entries import Entry, Item, Selection, item_of, wants
+from ctid.audit.entries import Entry, Item, Selection, Step, item_of, wants
 from ctid.audit.files import Files, chain_end, day_of, midnight_after
 from ctid.audit.migrate import OLD, migrate
 from ctid.audit.verifying import ANCHOR, AUDIT, ERASED, PURGED, Verification
@@ -78,6 +78,10 @@ class Audit:
     async def unfinished(self) -> dict[SupervisionId, Supervision]:
         """The sessions that began and are not told as ended: ctid was killed while they went on."""
         return await self._reading(self._unfinished)
+
+    async def steps(self) -> list[Step]:
+        """What sessions did, oldest first; what was only asked for, or refused, is not in it."""
+        return await self._reading(lambda: list(self._steps()))
 
     async def run(self) -> None:
         """Record the start, write an anchor now, and one after each UTC day's end, for ever."""
@@ -233,15 +237,20 @@ class Audit:
 
     def _unfinished(self) -> dict[SupervisionId, Supervision]:
         going: dict[SupervisionId, Supervision] = {}
+        for step in self._steps():
+            if step.event == SupervisionState.ENDED:
+                going.pop(step.supervision.id, None)
+            else:
+                going[step.supervision.id] = step.supervision
+        return going
+
+    def _steps(self) -> Iterator[Step]:
         for record in self._files.records():
             if record.event not in _STATES:
                 continue
             item = item_of(record)
             if item.by or not item.supervision:
                 continue  # what somebody asked for, and not what the PBX told
-            if record.event == SupervisionState.ENDED:
-                going.pop(SupervisionId(item.supervision), None)
-                continue
             try:
                 session = msgspec.convert(
                     (item.payload or {}).get("supervision"), Supervision, dec_hook=dec_hook
@@ -249,8 +258,7 @@ class Audit:
             except msgspec.ValidationError as error:
                 log.warning("a session of the audit cannot be read", record=record.seq, reason=str(error))
                 continue
-            going[session.id] = session
-        return going
+            yield Step(event=record.event, supervision=session)
 
     def _erase(self, concerned: Callable[[Record], bool], why: str, by: str, *, dry_run: bool) -> int:
         files = self._files

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ctid.cli import agent, audit, capture, figures, lists, local, replay, supervise, truth, watch
+from ctid.cli import agent, audit, capture, figures, law, lists, local, replay, supervise, truth, watch
 from ctid.cli.client import DEFAULT_URL, BadUrl, Client, Problem, Unreachable
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
@@ -146,6 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--days", metavar="N", type=_days, help="good for so many days, 1 to 3660; default: for ever"
     )
+    command.add_argument(
+        "--team", metavar="TEAM", type=_toml_text, action="append", help="a team of hers, or *; repeatable"
+    )
+    command.add_argument("--agent", metavar="AGENT", type=_toml_text, help="who she is among the agents")
     command.set_defaults(local=local.token)
     add("version", "the version").set_defaults(local=local.version)
     return parser
@@ -220,6 +224,10 @@ def _add_supervision(add: Callable[[str, str], argparse.ArgumentParser]) -> None
     command.add_argument("--note", default="", help="for the audit log, at most 200 characters")
     command.add_argument("--detach", action="store_true", help="return as soon as you are in the call")
     command.set_defaults(remote=supervise.supervise)
+    add("periods", "when agents may be listened to").set_defaults(remote=law.periods)
+    command = add("draw", "draw an agent to listen to, at random among those listened to least")
+    command.add_argument("team", metavar="TEAM", help="of which team")
+    command.set_defaults(remote=law.draw)
     command = add("switch", "change who hears you, live")
     command.add_argument("session", metavar="SESSION", help="as `ctid supervisions` lists it")
     command.add_argument("mode", choices=modes, metavar="MODE", help=", ".join(modes))

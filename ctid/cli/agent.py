@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from ctid.cli import words
+from ctid.cli import law, words
 from ctid.cli.client import Client, as_entity, segment
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   ctid agent logout 1005                      out of all her queues
   ctid agent end-work 1001                    done with the work after her call
   ctid agent extend-work 1001 --seconds 120   two minutes more of it
+  ctid agent sessions 1001                    who listened to her, when and why
 
 Each can be given again: what is so already is not done twice. `ctid agents` shows what came of it."""
 
@@ -61,6 +62,17 @@ def add_to(parser: argparse.ArgumentParser, common: argparse.ArgumentParser) -> 
                 "--seconds", type=float, default=60.0, metavar="S", help="default: %(default)g"
             )
         command.set_defaults(remote=command_agent, path=path)
+    summary = "who listened to her, when, how and why; she may ask herself"
+    command = commands.add_parser(
+        "sessions",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+    )
+    command.add_argument("agent", metavar="AGENT", help="her id, as `ctid agents` lists it")
+    command.set_defaults(remote=law.sessions)
 
 
 async def command_agent(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:

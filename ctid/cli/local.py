@@ -17,6 +17,7 @@ from ctid.app import CannotStart, make_driver, run
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output
 from ctid.config import Config, ConfigError, load
+from ctid.config_law import law_warnings
 from ctid.logs import configure
 from ctid.model.users import UserRole
 
@@ -66,7 +67,11 @@ def check_config(output: Output, arguments: argparse.Namespace) -> Exit:
         config = load(path, make_driver)
     except ConfigError as error:
         return _wrong(output, error)
-    output.answer({"file": str(path), "ok": True, "mistakes": []}, Text(f"{path}: good ({_summary(config)})"))
+    warnings = law_warnings(config)
+    told = [f"{path}: good ({_summary(config)})", *(f"but {warning}" for warning in warnings)]
+    output.answer(
+        {"file": str(path), "ok": True, "mistakes": [], "warnings": warnings}, Text("\n".join(told))
+    )
     return Exit.OK
 
 
@@ -97,11 +102,14 @@ def token(output: Output, arguments: argparse.Namespace) -> Exit:
     """Make a token; only its hash goes into the configuration."""
     text, digest = new_token()
     lines = ["[[token]]", f'name = "{arguments.name}"', f'role = "{arguments.role}"', f'sha256 = "{digest}"']
-    if arguments.phone:
-        lines.append("phones = [" + ", ".join(f'"{name}"' for name in arguments.phone) + "]")
     if arguments.days is not None:
         expires = datetime.fromtimestamp(time.time() + arguments.days * DAY_S, UTC)
         lines.append(f"expires = {expires:%Y-%m-%dT%H:%M:%SZ}")
+    for key, names in (("phones", arguments.phone), ("teams", arguments.team)):
+        if names:
+            lines.append(f"{key} = [" + ", ".join(f'"{name}"' for name in names) + "]")
+    if arguments.agent:
+        lines.append(f'agent = "{arguments.agent}"')
     toml = "\n".join(lines)
     if output.as_json:
         output.document({"token": text, "sha256": digest, "toml": toml})

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.text import Text
 
 from ctid.api.stream import Audience, Filter
+from ctid.api.views import Sight
 from ctid.app import find_driver, profiles
 from ctid.capture import Capture, CaptureError
 from ctid.cli import words
@@ -21,12 +22,13 @@ from ctid.cli.output import Output
 from ctid.config import ConfigError, load
 from ctid.model.entities import Agent, Call, Entity, Pbx
 from ctid.model.instant import Instant, enc_hook
-from ctid.model.users import UserRole
+from ctid.model.users import User, UserRole
 from ctid.ports import Replayed, ReplayingFactory, SettingsError
 from ctid.replay import play
 from ctid.state.changes import Change, Occurrence, Update
 from ctid.state.profile import Profiles
 from ctid.state.store import Store
+from ctid.supervision.rights import Rights
 
 BOOT_ID = "replay"
 """Stands where a daemon's own would be: two replays of a file are equal."""
@@ -60,7 +62,8 @@ def _factory(name: str) -> ReplayingFactory:
 def _replay(
     output: Output, arguments: argparse.Namespace, capture: Capture, factory: ReplayingFactory, store: Store
 ) -> Exit:
-    audience = Audience(UserRole.ADMIN, Filter(), store)
+    reader = User(name="replay", role=UserRole.ADMIN)
+    audience = Audience(Sight(reader, Rights(), store), Filter(), store)
     steps: Iterator[Replayed] = factory.replay(capture)
     if arguments.until is not None:
         until = float(arguments.until)

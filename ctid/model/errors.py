@@ -53,7 +53,7 @@ class AuthExpired(AuthRequired):
 
 
 class Forbidden(CtidError):
-    """The token's role may not do this."""
+    """The token's role may not do this, or its user has not the right over the team."""
 
     code = "auth.forbidden"
     status = 403
@@ -83,7 +83,8 @@ class SupervisionRefused(CtidError):
     `supervision.already_active`, `supervision.ended`, `supervision.mode_not_possible`,
     `supervision.takeover_failed`, `supervision.not_yours`, `supervision.not_active`,
     `supervision.not_leading`, `supervision.agent_not_free`, `supervision.agent_unreachable`,
-    `supervision.agent_no_answer`.
+    `supervision.agent_no_answer`, `supervision.pin_wrong`, `supervision.agent_protected`,
+    `supervision.outside_period`, `supervision.quota_reached`, `supervision.nobody_to_draw`.
     """
 
     status = 409
@@ -92,7 +93,7 @@ class SupervisionRefused(CtidError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.code = f"supervision.{reason}"
-        self.status = 403 if reason in ("phone_not_allowed", "not_yours") else 409
+        self.status = 403 if reason in ("phone_not_allowed", "not_yours", "agent_protected") else 409
 
 
 class AgentRefused(CtidError):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from ctid.audit import Anchor
 from ctid.masking import masked, masked_occurrence
@@ -55,6 +56,12 @@ class Documents:
     def anchor(self, anchor: Anchor, seq: int) -> dict[str, Any]:
         """Where the audit ended: the number of its last `record`, and the hash of that."""
         return {**self.header("audit/1", seq, anchor.at), "record": anchor.record, "hash": anchor.hash}
+
+    def standing(self, name: str, document: Struct, seq: int, at: Instant) -> bytes:
+        """A document that stands while ctid runs, under the schema `ctid.<name>/1`."""
+        return encode(
+            {**self.header(f"{name}/1", seq, at), **msgspec.to_builtins(document, enc_hook=enc_hook)}
+        )
 
     def status(self, state: str, seq: int, at: Instant, **more: Any) -> bytes:
         """The document of the status topic; `state` is `online` or `offline`."""

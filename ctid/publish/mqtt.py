@@ -6,13 +6,16 @@ The only file that imports the MQTT client.
 import asyncio
 import socket
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiomqtt
 import paho.mqtt.client as paho
 import structlog
+from msgspec import Struct
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -119,8 +122,9 @@ class _Client(aiomqtt.Client):
 class MqttPublisher:
     """Publishes until it is cancelled; then says `offline` and keeps undelivered events on disk.
 
-    `state_directory` must exist; the outbox is `outbox.db` in it. No failure of the broker or the disk
-    ends it: `status` and the log say what is wrong.
+    `standing` are documents that do not change while ctid runs, by their topic below the site; each bears
+    the schema `ctid.<topic>/1`. `state_directory` must exist; the outbox is `outbox.db` in it. No failure
+    of the broker or the disk ends it: `status` and the log say what is wrong.
     """
 
     def __init__(
@@ -131,7 +135,9 @@ class MqttPublisher:
         boot_id: str,
         state_directory: Path,
         clock: Clock,
+        standing: Mapping[str, Struct] = MappingProxyType({}),
     ) -> None:
+        self._standing = standing
         self._config = config
         self._url = urlsplit(config.url)
         self._tls = ssl.create_default_context() if self._url.scheme == "mqtts" else None
@@ -267,6 +273,7 @@ class MqttPublisher:
             readable = await self._subscribe(client)
             self._fence = self._outgoing.status("online")
             await client.publish(self._topics.status, self._fence, qos=1, retain=True, timeout=ACK_S)
+            await self._publish_standing(client)
             self._came_up()
             for number in range(client.receive_maximum):
                 workers.spawn(f"mqtt sender {number}", self._send(client, lost))
@@ -283,6 +290,11 @@ class MqttPublisher:
             self._backlog.go_offline()
             if self._stopping and self._fence is not None and not lost.done():
                 await self._say_offline(client)
+
+    async def _publish_standing(self, client: _Client) -> None:
+        for name, document in self._standing.items():
+            topic, payload = self._outgoing.standing(name, document)
+            await client.publish(topic, payload, qos=1, retain=True, timeout=ACK_S)
 
     async def _subscribe(self, client: _Client) -> bool:
         """Ask for the tree that is there; false when the broker does not let us read it."""

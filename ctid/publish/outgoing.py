@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, NamedTuple
 
 import structlog
+from msgspec import Struct
 
 from ctid import __version__
 from ctid.audit import Anchor
@@ -181,6 +182,10 @@ class Outgoing:
             dropped=self._backlog.dropped,
             **more,
         )
+
+    def standing(self, name: str, document: Struct) -> tuple[str, bytes]:
+        """The topic of a document that stands while ctid runs, and what is retained there."""
+        return self._topics.standing(name), self._documents.standing(name, document, self.seq, self.now())
 
     def now(self) -> Instant:
         """The time, as documents have it."""

@@ -47,6 +47,10 @@ class Topics:
         """Where the retained document of an entity is."""
         return f"{self.root}/{path_of(entity)}"
 
+    def standing(self, name: str) -> str:
+        """Where a document is that stands while ctid runs, such as `periods`."""
+        return f"{self.root}/{level(name)}"
+
     def event(self, name: str) -> str:
         """Where events of a type are told; `name` is the type without `ctid.`."""
         return f"{self.root}/events/{level(name)}"

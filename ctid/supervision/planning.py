@@ -15,7 +15,8 @@ from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
 from ctid.model.words import Hear, Mode, NoticeKind, NoticeState, Origin, Scope, SupervisionState
 from ctid.ports import Clock
-from ctid.supervision.gate import Admission, Gate, Plan
+from ctid.supervision.gate import Gate
+from ctid.supervision.law import Admission, Plan
 from ctid.supervision.lead import leader_of
 from ctid.supervision.requests import StartRequest, Via
 from ctid.supervision.target import find_target, takeover_legs
@@ -103,11 +104,13 @@ class Planner:
         leading = joined is None or self._turns.can_lead(joined, ident)
         if not leading and request.mode is not Mode.LISTEN:
             raise not_leading(leader_of(self._hub.store, joined))
+        whom = agent.id if agent is not None else party.agent if party is not None else None
         plan = Plan(
             session=ident,
             user=user,
-            agent=agent.id if agent is not None else party.agent if party is not None else None,
+            agent=whom,
             team=agent.team if agent is not None else "",
+            is_supervisor=whom in self._gate.staff.supervisors,
             call=joined,
             mode=request.mode,
             scope=request.scope,
@@ -171,6 +174,7 @@ class Planner:
             user=user,
             agent=session.agent,
             team=agent.team if agent is not None else "",
+            is_supervisor=session.agent in self._gate.staff.supervisors,
             call=session.call,
             mode=mode,
             scope=session.scope,

@@ -15,10 +15,19 @@ from lab.cutter import Cutter
 from lab.rig import Rig, Service
 from lab.roster import SUPERVISORS
 
-ROLES = ("admin", "supervisor", "integrator", "viewer")
-TOKENS_FILE = "tokens"
 OUTSIDE_PHONE, PIN = "mobile", "4711"
 """A supervisor's phone that may be in anybody's hands: the last one of the roster, with a PIN."""
+BEARERS = {
+    "admin": 'role = "admin"',
+    "supervisor": f'role = "supervisor"\nphones = {[*SUPERVISORS, OUTSIDE_PHONE]}\nteams = ["*"]',
+    "stranger": f'role = "supervisor"\nphones = {list(SUPERVISORS)}\nteams = ["staff"]',
+    "integrator": 'role = "integrator"',
+    "viewer": 'role = "viewer"',
+    "agent": 'role = "agent"\nagent = "1001"',
+    "principal": 'role = "principal"',
+}
+"""Who has a token, and the rest of its table: the stranger supervises a team whose one agent is protected."""
+TOKENS_FILE = "tokens"
 ENV_FILE = "env"
 PYTHON_PATH = os.pathsep.join(str(CHECKOUT / folder) for folder in ("hardware-lab", "drivers", "."))
 """Where this checkout's packages are, for a program that is started in any folder."""
@@ -52,7 +61,18 @@ password = "ctid-lab"
 [supervision]
 ring_s = {ring_s}
 phone_keys = {phone_keys}
+
+{law}"""
+
+LAW = """\
+[law]
+agent_minutes_per_week = 0
+agent_sessions_per_day = 0
+periods_required = false
 """
+"""The lab's: tests listen to the same agents again and again."""
+PROTECTED = "1006"
+"""The agent who represents the staff."""
 
 WIDE_RATES = """\
 commands_per_s = 500.0
@@ -63,15 +83,15 @@ reads_burst = 2000
 """Tests and benches ask again and again, all with the tokens of a few users."""
 
 _QUEUES = (("support", "Support", 5), ("sales", "Sales", 0), ("desk", "Desk", 0))
-_TEAMS = {"1001": "north", "1002": "north", "1003": "north", "1004": "north"}
+_TEAMS = {"1001": "north", "1002": "north", "1003": "north", "1004": "north", PROTECTED: "staff"}
 
 
 def tokens_of(rig: Rig) -> dict[str, str]:
-    """The tokens of this rig's daemon by role; made at the first call, and kept with the rig."""
+    """The tokens of this rig's daemon by their bearer; made at the first call, and kept with the rig."""
     path = rig.base / TOKENS_FILE
     if not path.exists():
         path.touch(mode=0o600)
-        path.write_text("".join(f"{role} {secrets.token_urlsafe(24)}\n" for role in ROLES))
+        path.write_text("".join(f"{name} {secrets.token_urlsafe(24)}\n" for name in BEARERS))
     return dict(line.split() for line in path.read_text().splitlines())
 
 
@@ -81,14 +101,14 @@ def url_of(rig: Rig) -> str:
 
 
 def env_text(rig: Rig, tokens: Mapping[str, str]) -> str:
-    """The lines of `.lab/env`, for a shell: where daemon and broker are, the `tokens` by role, `.lab/bin`.
+    """The lines of `.lab/env`, for a shell: where daemon and broker are, the `tokens` by bearer, `.lab/bin`.
 
     The command `ctid` takes CTID_TOKEN, which is the supervisor's.
     """
     lines = {
         "CTID_URL": url_of(rig),
         "CTID_MQTT": f"mqtt://127.0.0.1:{rig.ports.mqtt}",
-        **{f"CTID_TOKEN_{role.upper()}": token for role, token in tokens.items()},
+        **{f"CTID_TOKEN_{name.upper()}": token for name, token in tokens.items()},
         "CTID_TOKEN": tokens["supervisor"],
     }
     binaries = shlex.quote(str(rig.base / "bin"))
@@ -113,10 +133,12 @@ def write_configuration(
     state: Path | None = None,
     ami: int | None = None,
     ari: int | None = None,
+    law: str = LAW,
 ) -> Path:
     """Write the `ctid.toml` of a rig, and return where it is.
 
-    `state`: another state directory; `ami`, `ari`: other ports than Asterisk's own, such as relays'.
+    `state`: another state directory; `ami`, `ari`: other ports than Asterisk's own, such as relays';
+    `law`: the tables that bound the listening to agents.
     """
     state = state or rig.base / "ctid"
     state.mkdir(parents=True, exist_ok=True)
@@ -130,21 +152,20 @@ def write_configuration(
         queue_log=rig.paths.queue_log,
         ring_s=ring_s,
         phone_keys=str(phone_keys).lower(),
+        law=law,
     )
-    phones = list(SUPERVISORS)
-    for role, token in tokens_of(rig).items():
+    for name, token in tokens_of(rig).items():
         digest = hashlib.sha256(token.encode()).hexdigest()
-        text += f'\n[[token]]\nname = "lab-{role}"\nrole = "{role}"\nsha256 = "{digest}"\nlab = true\n'
-        if role == "supervisor":
-            text += f"phones = {[*phones, OUTSIDE_PHONE]}\n"
-    for phone in phones:
+        text += f'\n[[token]]\nname = "lab-{name}"\nsha256 = "{digest}"\nlab = true\n{BEARERS[name]}\n'
+    for phone in SUPERVISORS:
         text += f'\n[[phone]]\nname = "{phone}"\npbx = "lab"\naddress = "PJSIP/{phone}"\n'
-    text += f'\n[[phone]]\nname = "{OUTSIDE_PHONE}"\npbx = "lab"\naddress = "PJSIP/{phones[-1]}"\n'
+    text += f'\n[[phone]]\nname = "{OUTSIDE_PHONE}"\npbx = "lab"\naddress = "PJSIP/{SUPERVISORS[-1]}"\n'
     text += f'outside = true\npin = "{PIN}"\n'
     for queue, name, wrapup in _QUEUES:
         text += f'\n[[queue]]\nid = "{queue}"\nname = "{name}"\nwrapup_s = {wrapup}\n'
     for agent, team in _TEAMS.items():
         text += f'\n[[agent]]\nid = "{agent}"\nteam = "{team}"\n'
+        text += "protected = true\n" if agent == PROTECTED else ""
     path = state / "ctid.toml"
     path.write_text(text)
     return path
@@ -175,9 +196,11 @@ def maker(
     phone_keys: bool = False,
     through: Cutter | None = None,
     ari_through: Cutter | None = None,
+    law: str = LAW,
 ) -> Callable[[Rig], Service]:
     """What `Rig` takes among its `services`. `through`, `ari_through`: relays to AMI and ARI for the daemon.
 
+    `law` is as `write_configuration` takes it.
     `Rig.kill("ctid")` ends it as a crash does, and `Rig.restart("ctid")` starts it again with the same
     configuration and the same state directory.
     """
@@ -193,6 +216,7 @@ def maker(
             phone_keys=phone_keys,
             ami=through.port if through else None,
             ari=ari_through.port if ari_through else None,
+            law=law,
         )
         return service(rig, path)
 

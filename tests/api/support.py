@@ -47,7 +47,10 @@ from ctid.model.users import User, UserRole
 from ctid.model.words import DeviceState, LegState, Mode, Origin, Purpose, SupervisionEnd, SupervisionState
 from ctid.state.profile import AgentProfile, Profiles
 from ctid.state.store import Store
+from ctid.supervision.gate import Gate
+from ctid.supervision.law import Law
 from ctid.supervision.requests import ChangeRequest, StartRequest
+from ctid.supervision.rights import Staff
 from ctid.tasks import TaskOwner
 from helpers.fakes import FakeConnection
 
@@ -73,6 +76,8 @@ class Token(Struct, frozen=True, kw_only=True):
     sha256: str
     phones: tuple[str, ...] = ()
     expires: Instant | None = None
+    teams: tuple[str, ...] = ()
+    agent: str = ""
 
 
 def token_of(role: str) -> str:
@@ -80,10 +85,29 @@ def token_of(role: str) -> str:
     return f"ctid_test-{role}"
 
 
-TOKENS = TokenTable(
-    Token(name=f"a {role}", role=role, sha256=token_hash(token_of(role)), phones=("2001",))
+_BEARERS = [
+    Token(
+        name=f"a {role}",
+        role=role,
+        sha256=token_hash(token_of(role)),
+        phones=("2001",),
+        teams=("*",) if role is UserRole.SUPERVISOR else (),
+        agent="1001" if role is UserRole.AGENT else "",
+    )
     for role in UserRole
+]
+TOKENS = TokenTable(
+    [
+        *_BEARERS,
+        Token(
+            name="a stranger",
+            role=UserRole.SUPERVISOR,
+            sha256=token_hash(token_of("stranger")),
+            teams=("blue",),
+        ),
+    ]
 )
+"""One of each role, and the stranger: a supervisor of the team blue alone."""
 
 
 async def eventually(holds: Callable[[], object]) -> None:
@@ -304,6 +328,10 @@ class Floor:
         self._folder = Path(gettempdir()) / f"ctid-api-{uuid4().hex}"
         self.audit = Audit(self._folder, self.clock)
         self.broker: dict[str, Any] = {"connected": True, "published": 7, "dropped": 1}
+        self.gate = Gate(
+            staff=Staff(teams={AgentId("1009"): ""}, protected=frozenset({AgentId("1004")})),
+            law=Law(periods_required=False),
+        )
         self.context = ApiContext(
             hub=self.hub,
             supervisions=self.supervisions,
@@ -314,6 +342,7 @@ class Floor:
             retention=Retention(self.audit, self.clock, (AuditDays(self.audit, 365),)),
             subjects=Subjects(self.audit, self.clock, (AuditReader(self.audit),)),
             tokens=TOKENS,
+            gate=self.gate,
             clock=self.clock,
             version="9.9.9",
             boot_id=BOOT,

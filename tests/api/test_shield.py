@@ -9,7 +9,7 @@ import pytest
 from api.support import NOW, SESSION, TOKENS, Floor, Reply, eventually, token_of
 from ctid.api.context import Limits
 from ctid.api.expiry import DAY_S
-from ctid.api.views import ALL_ROLES
+from ctid.api.views import FLOOR_ROLES
 from ctid.model.errors import SupervisionRefused
 from ctid.model.instant import Instant
 from ctid.rates import Rate
@@ -171,7 +171,7 @@ async def test_status_tells_what_expires_soon() -> None:
     async with expiring_floor(supervisor=13 * DAY_S, viewer=DAY_S, integrator=20 * DAY_S) as floor:
         told = {
             role: [token["name"] for token in (await floor.get("/status", role)).json["tokens"]]
-            for role in ALL_ROLES
+            for role in FLOOR_ROLES
         }
     assert told == {
         "admin": ["a viewer", "a supervisor"],

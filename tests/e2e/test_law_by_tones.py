@@ -100,7 +100,7 @@ async def _is_loud(phone: Phone, since: float) -> bool:
 
 
 async def test_whoever_may_only_listen_is_heard_by_nobody(lawful: Floor) -> None:
-    """Her keys 4, 5, 6 and * and her PATCH are refused and audited; neither agent nor customer ever hears her."""
+    """Her keys 4, 5, 6 and * and her PATCH are refused and audited; nobody ever hears her."""
     customer, agent = await lawful.talk()
     supervisor, *_ = await lawful.phones.open(SUP)
     await supervisor.auto_answer(0.0)

@@ -176,7 +176,7 @@ async def test_whom_she_hears_and_push_to_talk(floor: Floor) -> None:
 
 
 async def test_handed_back(floor: Floor) -> None:
-    """The customer is with the supervisor until the agent has answered, then with her; ctid leaves nothing."""
+    """The customer is with the supervisor until the agent answers, then with her; ctid leaves nothing."""
     customer, agent = await floor.talk()
     supervisor, *_ = await floor.phones.open(SUP)
     await supervisor.auto_answer(0.0)

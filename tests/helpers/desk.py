@@ -35,9 +35,9 @@ from ctid.model.users import User, UserRole
 from ctid.model.words import Hear, Mode, Purpose, Scope, SupervisionEnd, SupervisionState
 from ctid.state.changes import Update
 from ctid.state.store import Store
-from ctid.audit import Audit, Entry
 from ctid.supervision.follower import Follower
-from ctid.supervision.gate import Admission, Plan
+from ctid.supervision.gate import Gate
+from ctid.supervision.law import Admission, Plan
 from ctid.supervision.planning import Phone, Planner, Policy
 from ctid.supervision.recorder import Recorder
 from ctid.supervision.requests import ChangeRequest, ModeAsked, StartRequest, Via
@@ -90,10 +90,11 @@ class Script(Floor):
         return super().tell(*facts)
 
 
-class FakeGate:
+class FakeGate(Gate):
     """Admits as `admission` says, or raises what `refuses` answers for a plan; keeps what it saw."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.admission = Admission()
         self.refuses: Callable[[Plan], CtidError | None] = lambda _: None
         self.asked: list[Plan] = []
@@ -108,9 +109,9 @@ class FakeGate:
             raise refusal
         return self.admission
 
-    def saw(self, old: Supervision | None, new: Supervision) -> None:
+    def saw(self, _old: Supervision | None, new: Supervision) -> None:
         """Keep what is told."""
-        self.seen.append((old, new))
+        self.seen.append((_old, new))
 
 
 class FakeNotifier:

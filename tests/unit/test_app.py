@@ -22,6 +22,7 @@ from ctid.app import (
     profiles,
     state_directory,
 )
+from ctid.audit import Audit, Entry
 from ctid.cli import main
 from ctid.cli.exits import Exit
 from ctid.config import (
@@ -37,11 +38,12 @@ from ctid.config import (
 )
 from ctid.model.capabilities import Capability
 from ctid.model.commands import Command
+from ctid.model.entities import Supervision
 from ctid.model.errors import LinkError
 from ctid.model.facts import Fact, LinkUp, Snapshot
-from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId
+from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.words import SnapshotReason
+from ctid.model.words import Mode, Purpose, SnapshotReason, SupervisionState
 from ctid.ports import MemberName, Recollection, SettingsError
 from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile
@@ -388,3 +390,40 @@ def test_cannot_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     file.write_text(f'state_directory = "{tmp_path}/state"\n[[pbx]]\nid = "main"\ndriver = "fake"\n')
     assert main(["run", "--config", str(file)]) == Exit.CANNOT_START
     assert f"{tmp_path}/state cannot be used" in capsys.readouterr().err
+
+
+async def test_the_gate_counts_what_the_audit_tells(tmp_path: Path) -> None:
+    """Before anything is asked of it; what is doubtful in the configuration is logged."""
+    began = Supervision(
+        id=SupervisionId("s1"),
+        pbx=PbxId("main"),
+        state=SupervisionState.ACTIVE,
+        mode=Mode.LISTEN,
+        since=Instant(100),
+        started_at=Instant(100),
+        supervisor="anna",
+        phone="desk",
+        agent=AgentId("1001"),
+        call=None,
+        purpose=Purpose.QUALITY,
+    )
+    audit = Audit(tmp_path)
+    await audit.write(Entry(at=Instant(100), event="active", supervision=began))
+    with structlog.testing.capture_logs() as logs:
+        gate = await app.gate_from(Config(pbx=()), audit)
+    day = gate.calendar.day(Instant(200))
+    assert gate.tally.sessions(AgentId("1001"), day, Instant(200)) == 1
+    assert "there is no [[period]]" in logs[-1]["warning"]
+
+
+async def test_without_the_audit_and_without_its_zone_it_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was listened to would be forgotten, and no period could be kept."""
+    audit = Audit(tmp_path)
+    audit.path.write_text("no folder")
+    with pytest.raises(CannotStart, match=r"the audit at .*/audit cannot be written \(File exists\)"):
+        await app.gate_from(Config(pbx=()), audit)
+    monkeypatch.setenv("TZ", "No/Where")
+    with pytest.raises(CannotStart, match="time zone No/Where of this machine is not known"):
+        await app.gate_from(Config(pbx=()), audit)

@@ -28,7 +28,7 @@ from ctid.ports import SettingsError
 
 HASH = hashlib.sha256(b"x").hexdigest()
 MINIMAL = '[[pbx]]\nid = "main"\ndriver = "asterisk"\n'
-MAY_BE_EMPTY = {"agents.pause_reasons", "supervision.outside_prefixes"}
+MAY_BE_EMPTY = {"agents.pause_reasons", "supervision.outside_prefixes", "period.dates"}
 """Lists that are shipped as they are by default: empty."""
 SHIPPED = Path(__file__).parents[2] / "config" / "ctid.toml"
 

@@ -11,6 +11,7 @@ from ctid.api.auth import (
     token_hash,
 )
 from ctid.model.errors import AuthRequired
+from ctid.model.ids import AgentId
 from ctid.model.users import User, UserRole
 
 NOW = 1_780_000_000.0
@@ -25,6 +26,8 @@ def table(*tokens: str) -> TokenTable:
             sha256=token_hash(token).upper(),
             phones=["2001"],
             expires=None,
+            teams=["north"],
+            agent="1001" if token == "a" else "",
         )
         for token in tokens
     )
@@ -43,7 +46,14 @@ def test_known_tokens() -> None:
     """Each token is known as its own user, wherever it stands; the hash's case is no matter."""
     users = [table("a", "b", "c").authenticate(token, NOW) for token in "abc"]
     assert [user.name for user in users] == ["a", "b", "c"]
-    assert users[0] == User(name="a", role=UserRole.VIEWER, phones=frozenset({"2001"}))
+    assert users[0] == User(
+        name="a",
+        role=UserRole.VIEWER,
+        phones=frozenset({"2001"}),
+        teams=frozenset({"north"}),
+        agent=AgentId("1001"),
+    )
+    assert users[1].agent is None
 
 
 @pytest.mark.parametrize("token", [None, "", "d", "\udcff", token_hash("a")])

@@ -26,6 +26,8 @@ def table(**expiries: float | None) -> TokenTable:
             role=UserRole.SUPERVISOR,
             sha256=token_hash(name),
             phones=(),
+            teams=(),
+            agent="",
             expires=None if expires is None else Instant(expires),
         )
         for name, expires in expiries.items()

@@ -5,6 +5,9 @@ from ctid.model.ids import AgentId, CallId, LegId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import CallState, Mode, PartyState, Purpose, Role, SupervisionState
 from ctid.publish.documents import Documents, owner_of, state_of
+from ctid.publish.topics import Topics
+from ctid.supervision.gate import Gate
+from ctid.supervision.published import published
 
 PBX = PbxId("p")
 AT = Instant(1_000.25)
@@ -52,6 +55,16 @@ def test_note_of_a_supervision_is_left_out() -> None:
     document = json.loads(Documents("lab", "b1", numbers_in_full=True).entity(SUPERVISION, 7, AT))
     assert "note" not in document
     assert document["supervisor"] == "marie"
+
+
+def test_a_standing_document_has_its_name_as_its_schema() -> None:
+    """Header first, then its own fields; and it is no PBX's, so that no sweep takes it away."""
+    document = Documents("lab", "b1", numbers_in_full=True).standing("periods", published(Gate()), 7, AT)
+    told = json.loads(document)
+    assert list(told) == ["schema", "boot_id", "seq", "at", "timezone", "law", "teams"]
+    assert (told["schema"], told["timezone"]) == ("ctid.periods/1", "UTC")
+    assert owner_of(document) is None
+    assert Topics("a/b", "lab").standing("periods") == "a/b/lab/periods"
 
 
 def test_own_documents_are_read_back() -> None:
