@@ -36,6 +36,9 @@ rights = ["audit"]
 [[team]]
 id = "north"
 notice = "tone"
+
+[[team]]
+id = "staff"
 """
 
 
