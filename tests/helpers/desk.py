@@ -212,11 +212,10 @@ class Desk:
         await self.pbx.loses(agent)
         await self.told()
 
-    async def passes_on(self, customer: str, leg: str, to: str, new_leg: str) -> None:
-        """The customer is with another agent, after an attended transfer."""
+    async def transfers(self, agent: str, customer: str, leg: str, to: str, new_leg: str) -> None:
+        """An agent passes her call on to another, who was asked first."""
         self.script.rings(new_leg, customer, to)
         self.script.connected(customer, new_leg)
-        agent = self.script.agent_of(leg)
         self.script.hangs_up(leg)
         self.script.agent_done(agent, "support")
         await self.pbx.loses(agent)
@@ -313,13 +312,17 @@ class PlayedPbx(FakeConnection):
 
     async def tells(self, session: Supervision, **changed: object) -> None:
         """Tell a session as it is now."""
-        changed = {"since": session.since} | changed
         await self._desk.feed(SupervisionChanged(pbx=LAB, at=BASE, supervision=replace(session, **changed)))
 
     async def ends(self, ident: SupervisionId, reason: SupervisionEnd) -> None:
         """Tell that a session ended. Raises NotFound: it is not there."""
-        session = self._session(ident)
-        await self.tells(session, state=SupervisionState.ENDED, end=reason, ended_at=BASE)
+        await self._desk.feed(self.ended(self._session(ident), reason))
+
+    @staticmethod
+    def ended(session: Supervision, reason: SupervisionEnd = SupervisionEnd.RELEASED) -> SupervisionChanged:
+        """The fact of a session's end."""
+        last = replace(session, state=SupervisionState.ENDED, end=reason, ended_at=BASE)
+        return SupervisionChanged(pbx=LAB, at=BASE, supervision=last)
 
     async def loses(self, agent: str) -> None:
         """Have the supervisors beside an agent wait: her leg is no more."""

@@ -41,7 +41,7 @@ def test_calls_that_become_one_and_another(floor: Floor) -> None:
 
 
 def test_an_armed_one_is_not_the_pbxs_to_know(floor: Floor) -> None:
-    """A snapshot without it leaves it, and it is as good as before; one that rings and is not there is lost."""
+    """A snapshot without it leaves it as good as before; one that rings and is not there is lost."""
     floor.link_up()
     floor.supervisor("s1", call=None, state=SupervisionState.REQUESTED)
     floor.snapshot(supervisions=(), reason=SnapshotReason.TIMER)

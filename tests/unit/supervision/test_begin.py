@@ -3,15 +3,18 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from ctid.model.capabilities import Capability
 from ctid.model.commands import StartSupervision
 from ctid.model.entities import Supervision
-from ctid.model.errors import SupervisionRefused
-from ctid.model.ids import CallId
+from ctid.model.errors import Forbidden, SupervisionRefused
+from ctid.model.ids import AgentId, CallId, HelpId
+from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
-from ctid.model.words import Mode, Purpose, SupervisionState
+from ctid.model.words import Hear, Mode, NoticeKind, Origin, Purpose, Scope, SupervisionState
 from ctid.supervision import service
+from ctid.supervision.gate import Admission, Plan
 from ctid.supervision.requests import StartRequest, Via
-from helpers.desk import LAB, PAUL, ROOT, SOFIA, Desk, listen, refused_of
+from helpers.desk import LAB, PAUL, ROOT, SOFIA, Desk, arm, follow, listen, refused_of
 from helpers.floor import BASE
 from helpers.patience import until
 
@@ -160,3 +163,128 @@ async def test_a_session_that_is_over_at_once_is_told_as_such(
         await desk.service.start(SOFIA, listen())
     assert refused.value.code == "supervision.call_ended"
     assert desk.sessions == {}
+
+
+# Later calls ------------------------------------------------------------------------------------------
+
+
+async def test_a_session_follows_an_agent_from_her_call_on(desk: Desk) -> None:
+    """Bounded by what was asked and by what the gate allows, whichever is less."""
+    desk.gate.admission = Admission(until=Instant(BASE + 90.0), calls_limit=2, notice=NoticeKind.MQTT)
+    session = await desk.service.start(SOFIA, follow(calls=5, minutes=1, mode=Mode.WHISPER, hear=Hear.AGENT))
+    assert (session.state, session.scope, session.call) == (SupervisionState.ACTIVE, Scope.AGENT, "lab.c1")
+    assert (session.calls, session.calls_limit, session.until) == (1, 2, BASE + 60.0)
+    assert (session.mode, session.hear, session.notice) == (Mode.WHISPER, Hear.AGENT, NoticeKind.MQTT)
+    desk.gate.admission = Admission(until=Instant(BASE + 30.0))
+    second = await desk.service.start(SOFIA, follow("1002", phone="second", calls=5, minutes=1))
+    assert (second.calls_limit, second.until) == (5, BASE + 30.0)
+
+
+async def test_a_session_waits_for_an_agent_who_has_no_call(desk: Desk) -> None:
+    """Her phone rings at once, and is in no call."""
+    session = await desk.service.start(SOFIA, follow("1002"))
+    assert (session.state, session.agent, session.call) == (SupervisionState.WAITING, "1002", None)
+    assert (session.calls, session.calls_limit, session.until) == (0, None, None)
+    (command,) = desk.pbx.commands
+    assert isinstance(command, StartSupervision)
+    assert command.target is None
+
+
+async def test_a_session_is_armed_without_a_ring(desk: Desk) -> None:
+    """Nothing is sent; its phone is reserved, and it leads in no call."""
+    session = await desk.service.start(SOFIA, arm(mode=Mode.BARGE, note="next"))
+    assert (session.state, session.agent, session.call) == (SupervisionState.REQUESTED, "1001", None)
+    assert (session.mode, session.calls, session.lead) == (Mode.BARGE, 0, True)
+    assert desk.pbx.commands == []
+    assert desk.sessions == {session.id: session}
+    assert desk.hub.store.calls[CallId("lab.c1")].supervisions == ()
+    assert (await refused_of(desk, listen())).code == "supervision.already_active"
+
+
+@pytest.mark.parametrize("scope", [Scope.NEXT, Scope.AGENT])
+async def test_only_an_agent_has_later_calls(desk: Desk, scope: Scope) -> None:
+    """A call has none."""
+    refused = await refused_of(desk, listen(None, call="lab.c1", scope=scope))
+    assert (refused.code, refused.field) == ("request.invalid", "agent")
+
+
+@pytest.mark.parametrize("scope", [Scope.NEXT, Scope.CALL])
+async def test_only_who_follows_an_agent_counts_calls(desk: Desk, scope: Scope) -> None:
+    """A bound that would bind nothing is refused rather than forgotten."""
+    refused = await refused_of(desk, listen(scope=scope, calls=2))
+    assert (refused.code, refused.field) == ("request.invalid", "calls")
+
+
+@pytest.mark.parametrize("scope", [Scope.NEXT, Scope.AGENT])
+async def test_only_a_call_that_goes_on_is_taken_over(desk: Desk, scope: Scope) -> None:
+    """Nobody takes a customer from an agent unseen."""
+    refused = await refused_of(desk, listen(scope=scope, mode=Mode.TAKEOVER))
+    assert (refused.code, refused.field) == ("request.invalid", "mode")
+
+
+@pytest.mark.parametrize("scope", [Scope.NEXT, Scope.AGENT])
+async def test_a_phone_of_another_pbx_cannot_wait_here(desk: Desk, scope: Scope) -> None:
+    """The agent's PBX counts where there is no call."""
+    refused = await refused_of(desk, listen("1002", phone="away", scope=scope))
+    assert refused.code == "supervision.phone_not_allowed"
+
+
+async def test_whom_she_hears_is_the_pbxs_ability(desk: Desk) -> None:
+    """One that cannot let her hear the customer alone refuses it, and lets her hear the agent."""
+    desk.pbx.capabilities = frozenset({Capability.SUPERVISE})
+    refused = await refused_of(desk, listen(hear=Hear.CUSTOMER))
+    assert refused.code == "supervision.mode_not_possible"
+    assert (await desk.service.start(SOFIA, listen(hear=Hear.AGENT))).hear is Hear.AGENT
+
+
+async def test_who_takes_over_hears_the_customer(desk: Desk) -> None:
+    """To ask for one side with it is no request."""
+    refused = await refused_of(desk, listen(mode=Mode.TAKEOVER, hear=Hear.AGENT))
+    assert (refused.code, refused.field) == ("request.invalid", "hear")
+
+
+# The gate ---------------------------------------------------------------------------------------------
+
+
+async def test_the_gate_is_asked_for_what_is_wanted(desk: Desk) -> None:
+    """With who, whom, of what team, how, why, and the session's own id."""
+    session = await desk.service.start(
+        SOFIA,
+        listen(mode=Mode.WHISPER, note="week 3", purpose=Purpose.TRAINING),
+        origin=Origin.AGENT_REQUEST,
+        help=HelpId("h1"),
+    )
+    assert (session.origin, session.help) == (Origin.AGENT_REQUEST, "h1")
+    assert desk.gate.asked == [
+        Plan(
+            session=session.id,
+            user=SOFIA,
+            agent=AgentId("1001"),
+            team="north",
+            call=CallId("lab.c1"),
+            mode=Mode.WHISPER,
+            scope=Scope.CALL,
+            purpose=Purpose.TRAINING,
+            origin=Origin.AGENT_REQUEST,
+            note="week 3",
+        )
+    ]
+    await desk.service.start(SOFIA, arm("1001", phone="second"))
+    assert (desk.gate.asked[-1].call, desk.gate.asked[-1].scope) == (None, Scope.NEXT)
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+async def test_whom_the_gate_refuses_hears_nothing(desk: Desk, scope: Scope) -> None:
+    """Nothing rings, nothing is armed, and the refusal is audited; the lead of the call is free."""
+    desk.gate.refuses = lambda plan: Forbidden("no right") if plan.user is SOFIA else None
+    assert (await refused_of(desk, listen(scope=scope))).code == "auth.forbidden"
+    assert desk.sessions == {}
+    desk.gate.refuses = lambda _: None
+    assert (await desk.service.start(PAUL, listen(phone="paul's", mode=Mode.BARGE))).lead
+
+
+async def test_a_warning_is_audited(desk: Desk) -> None:
+    """What she was warned of stands with what she asked for."""
+    desk.gate.admission = Admission(warnings=("45 of 60 minutes", "the third today"))
+    await desk.service.start(SOFIA, listen())
+    assert desk.entries()[0].detail == "45 of 60 minutes; the third today"

@@ -3,14 +3,14 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from ctid.model.commands import Command, EndSupervision
+from ctid.model.commands import Command, EndSupervision, StartSupervision
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError, NotFound, PbxTimeout
 from ctid.model.facts import CallerAbandoned, SupervisionChanged
 from ctid.model.ids import CallId, LegId, QueueId, SupervisionId
 from ctid.model.words import Mode, Purpose, SupervisionEnd, SupervisionState
 from ctid.supervision import service
-from helpers.desk import LAB, PAUL, ROOT, SOFIA, Desk, audited, by_rule, listen, to
+from helpers.desk import LAB, PAUL, ROOT, SOFIA, Desk, arm, audited, by_rule, listen, to
 from helpers.floor import BASE
 from helpers.patience import until
 
@@ -194,3 +194,53 @@ async def test_a_session_found_on_the_pbx_can_be_ended(desk: Desk) -> None:
     )
     assert desk.hub.store.calls[session.call or CallId("")].supervisions == (session.id, "s77")
     assert (await desk.service.end(PAUL, SupervisionId("s77"))).end is SupervisionEnd.RELEASED
+
+
+# Armed ------------------------------------------------------------------------------------------------
+
+
+async def test_an_armed_session_can_be_withdrawn(desk: Desk) -> None:
+    """The PBX knows nothing of it, and is not asked; also while its link is down."""
+    session = await desk.service.start(SOFIA, arm())
+    desk.hub.attach(LAB, None)
+    ended = await desk.service.end(SOFIA, session.id)
+    assert (ended.state, ended.end) == (SupervisionState.ENDED, SupervisionEnd.RELEASED)
+    assert desk.sessions == {}
+    assert desk.pbx.commands == []
+    assert desk.told_of(session) == ["requested", "requested", "requested", "ended"]
+
+
+async def test_who_withdraws_as_her_phone_begins_to_ring_stops_it(desk: Desk) -> None:
+    """The end reaches the PBX, which has begun by then; nobody listens afterwards."""
+    session = await desk.service.start(SOFIA, arm("1002"))
+    desk.pbx.waits[StartSupervision] = asyncio.Event()
+    desk.pbx.rings = asyncio.get_running_loop().create_future()
+    await desk.serves("1002", "c2", "a2")
+    await until(lambda: bool(desk.pbx.sent(StartSupervision)))
+    ending = asyncio.gather(desk.service.end(SOFIA, session.id))
+    await until(lambda: desk.journal.count("audit requested") == 3)
+    assert desk.sessions[session.id].state is SupervisionState.REQUESTED
+    desk.pbx.waits[StartSupervision].set()
+    (ended,) = await ending
+    desk.pbx.rings.set_result(None)
+    assert ended.end is SupervisionEnd.RELEASED
+    assert [type(command) for command in desk.pbx.commands] == [StartSupervision, EndSupervision]
+    assert desk.sessions == {}
+
+
+async def test_who_withdraws_as_her_phone_cannot_be_rung_is_heeded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The PBX refused to begin: the session was armed still, and is withdrawn after all."""
+    monkeypatch.setattr(service, "SETTLE_S", SHORT_S)
+    session = await desk.service.start(SOFIA, arm("1002"))
+    desk.pbx.fails[StartSupervision] = PbxTimeout("no answer")
+    desk.pbx.waits[StartSupervision] = asyncio.Event()
+    await desk.serves("1002", "c2", "a2")
+    await until(lambda: bool(desk.pbx.sent(StartSupervision)))
+    ending = asyncio.gather(desk.service.end(SOFIA, session.id))
+    await until(lambda: desk.journal.count("audit requested") == 3)
+    desk.pbx.waits[StartSupervision].set()
+    (ended,) = await ending
+    assert ended.end is SupervisionEnd.RELEASED
+    assert desk.pbx.sent(EndSupervision) == []

@@ -126,7 +126,7 @@ def test_an_agent_whom_nobody_knows_has_no_call(talking: Floor) -> None:
 
 def test_an_armed_session_waits_for_the_next_call(talking: Floor) -> None:
     """Not the one that she was in as it was armed."""
-    armed = {"state": SupervisionState.REQUESTED, "scope": Scope.NEXT, "call": None}
+    armed: dict[str, Any] = {"state": SupervisionState.REQUESTED, "scope": Scope.NEXT, "call": None}
     assert _step(talking, armed_in=CallId("lab.c1"), **armed) is None
     assert _step(talking, armed_in=None, **armed) == _to(talking, "c1", "a1")
     assert _step(talking, armed_in=CallId("lab.c0"), **armed) == _to(talking, "c1", "a1")
@@ -148,7 +148,7 @@ def test_an_armed_session_waits_for_the_next_call(talking: Floor) -> None:
 )
 def test_its_time_ends_it_wherever_it_stands(talking: Floor, state: SupervisionState) -> None:
     """At the instant itself, and not before."""
-    bounded = {"state": state, "until": Instant(BASE + 60.0)}
+    bounded: dict[str, Any] = {"state": state, "until": Instant(BASE + 60.0)}
     assert _step(talking, at=60.0, **bounded) == End(reason=SupervisionEnd.TIME_UP)
     assert _step(talking, at=59.9, **bounded) != End(reason=SupervisionEnd.TIME_UP)
 
@@ -166,7 +166,7 @@ def test_a_customer_who_was_taken_over_is_kept_whatever_the_time(talking: Floor)
     talking.put_leg("p1", call="c1", incoming=False, supervision=SupervisionId("s1"))
     talking.hangs_up("a1")
     talking.connected("c1", "p1")
-    taken = {"mode": Mode.TAKEOVER, "until": Instant(BASE + 60.0)}
+    taken: dict[str, Any] = {"mode": Mode.TAKEOVER, "until": Instant(BASE + 60.0)}
     assert _step(talking, at=61.0, **taken) is None
     talking.hangs_up("c1")
     assert _step(talking, at=61.0, state=SupervisionState.SWITCHING, **taken) is None
