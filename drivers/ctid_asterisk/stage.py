@@ -175,7 +175,7 @@ class Stage:
         finally:
             session.pin = None
             session.joined.pop(PIN, None)
-            await self.parts.tried("tone not stopped", session.names.tone, self._ari.stop_play)
+        await self._ari.stop_play(session.names.tone)  # or every later command to her phone waits for it
 
     async def switch(self, command: SwitchSupervision) -> None:
         """Change who hears her and whom she hears; see the command."""
@@ -532,7 +532,7 @@ class Stage:
         session.snoop = None
         if session.is_ringing:
             if not session.outlasts_call:
-                session.settle(session.phone, ended)
+                session.settle_all(ended)
             return
         self._tasks.spawn(f"supervision/{session.supervision.id}/wait", self._wait_by_event(session))
 

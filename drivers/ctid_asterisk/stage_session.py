@@ -101,5 +101,5 @@ class Session:
             self.settle(channel, failure)
 
     def stop_ringing(self) -> None:
-        """Whoever waits for her to answer stops here."""
-        self.settle(self.phone, Ended(self.phone, 0))
+        """Whoever waits for her to answer, or for her PIN, stops here."""
+        self.settle_all(Ended(self.phone, 0))

@@ -71,6 +71,8 @@ class FakePbx:
         """Called before and after each step, to look at what is."""
         self.answers = True
         """A phone that is rung answers; otherwise it rings on."""
+        self.pin = ""
+        """What is entered at a phone that is asked for a PIN."""
         self.silent: set[str] = set()
         """Kinds of event that are never sent."""
         self.closed = False
@@ -78,7 +80,7 @@ class FakePbx:
         self.shown: list[str] = []
         """What the phones that were rung display."""
         self.tones: dict[str, str] = {}
-        """What is played to bridges, by playback."""
+        """What is played to bridges and phones, by playback."""
         self.noticed: list[tuple[str, str]] = []
         """Notices: in whose ear, and what."""
         self.no_audio: set[str] = set()
@@ -121,6 +123,7 @@ class FakePbx:
             self.tell("StasisEnd", channel)
         if gone.app or channel in self.followed:
             self.tell("ChannelDestroyed", channel, cause=cause)
+        self.tones = {playback: to for playback, to in self.tones.items() if to != channel}
         for snoop in [name for name, chan in self.there.items() if chan.target == channel]:
             self.destroy(snoop)
         if gone.bridge and not gone.bridge.startswith("ctid-") and len(self.inside(gone.bridge)) == 1:
@@ -142,6 +145,11 @@ class FakePbx:
         assert phone is not None, "no phone rings"
         self.there[phone].state = "Up"
         self.enter(phone)
+
+    def press(self, keys: str) -> None:
+        """Keys of the supervisor's phone."""
+        for key in keys:
+            self.tell("ChannelDtmfReceived", self.phone() or "", digit=key)
 
     def agent_rings(self) -> str | None:
         """The channel of an agent who is rung to have the customer back."""
@@ -239,10 +247,10 @@ class FakePbx:
         return any(chan.bridge in self.tones.values() and chan.whisper != "none" for chan in self.snoops())
 
     async def drained(self) -> None:
-        """Wait until all events are taken and what they caused is done."""
+        """Wait until all events are taken and what they caused is done; with ARI closed nobody takes them."""
         for _ in range(200):
             await asyncio.sleep(0)
-        assert self.queue.empty()
+        assert self.queue.empty() or self.closed
 
 
 class Step:

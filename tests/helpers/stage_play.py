@@ -69,6 +69,7 @@ CODES = {
     "supervision.mode_not_possible",
     "supervision.phone_unreachable",
     "supervision.phone_no_answer",
+    "supervision.pin_wrong",
     "supervision.agent_unreachable",
     "supervision.agent_no_answer",
     "supervision.unknown",
@@ -146,7 +147,13 @@ class Play:
     # Commands -------------------------------------------------------------------------------------
 
     async def start(
-        self, mode: Mode = Mode.LISTEN, *, target: str | None = AGENT, ring_s: float = RING_S, **more: object
+        self,
+        mode: Mode = Mode.LISTEN,
+        *,
+        target: str | None = AGENT,
+        ring_s: float = RING_S,
+        pin: str = "",
+        **more: object,
     ) -> None:
         """Begin the session."""
         command = StartSupervision(
@@ -154,6 +161,7 @@ class Play:
             address="PJSIP/2001",
             target=LegId(target) if target is not None else None,
             ring_s=ring_s,
+            pin=pin,
         )
         with self._asking(mode):
             await self.stage.start(command)
@@ -299,6 +307,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not happen is not waited for in seconds."""
     for module in (handover, notice, parts, stage):
         monkeypatch.setattr(module, "JOIN_S", 0.02)
+    monkeypatch.setattr(stage, "PIN_S", 0.05)
     monkeypatch.setattr(handover, "CONFIRM_S", 0.02)
     monkeypatch.setattr(handover, "PACKETS_S", 0.0)
     monkeypatch.setattr(notice, "TONE_S", 0.0)

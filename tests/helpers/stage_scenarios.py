@@ -25,6 +25,12 @@ async def starting_to_wait(it: Play) -> None:
     await it.start(target=None, scope=Scope.AGENT, call=None)
 
 
+async def starting_with_pin(it: Play) -> None:
+    """Begin at a phone that may be in anybody's hands."""
+    it.pbx.pin = "1234"
+    await it.start(Mode.WHISPER, pin="1234")
+
+
 async def to_whisper(it: Play) -> None:
     """From listen to whisper."""
     await it.switch(Mode.WHISPER)
@@ -103,6 +109,7 @@ SCENARIOS: list[tuple[list[Scenario], Scenario]] = [
     ([], starting),
     ([], starting_barge),
     ([], starting_to_wait),
+    ([], starting_with_pin),
     ([starting], to_whisper),
     ([starting_barge], to_listen),
     ([starting], to_one_side),
@@ -142,6 +149,16 @@ async def steps_of(given: Sequence[Scenario], scenario: Scenario) -> range:
         first = len(it.pbx.steps)
         await attempt(scenario(it))
         return range(first, len(it.pbx.steps))
+
+
+async def number_of(given: Sequence[Scenario], scenario: Scenario, step: str, nth: int = 0) -> int:
+    """The number of the scenario's first step of this name, or of a later one."""
+    numbers = await steps_of(given, scenario)
+    async with play() as it:
+        for before in given:
+            await before(it)
+        await attempt(scenario(it))
+        return [number for number in numbers if it.pbx.steps[number] == step][nth]
 
 
 def the_call_ends(it: Play) -> None:

@@ -89,7 +89,6 @@ REQUESTS: list[tuple[Callable[[Ari], Awaitable[object]], str, str, dict[str, str
     (lambda ari: ari.hang_up("c"), "DELETE", "channels/c", {"reason": "normal"}, None),
     (lambda ari: ari.mute("c", on=True), "POST", "channels/c/mute", {"direction": "in"}, None),
     (lambda ari: ari.mute("c", on=False), "DELETE", "channels/c/mute", {"direction": "in"}, None),
-    (lambda ari: ari.go_on("c"), "POST", "channels/c/continue", {}, None),
     (
         lambda ari: ari.create_bridge("b"),
         "POST",
@@ -114,17 +113,59 @@ REQUESTS: list[tuple[Callable[[Ari], Awaitable[object]], str, str, dict[str, str
     ),
     (lambda ari: ari.take_out("b", "c"), "POST", "bridges/b/removeChannel", {"channel": "c"}, None),
     (
-        lambda ari: ari.snoop("1.4", "s", whisper="out"),
+        lambda ari: ari.snoop("1.4", "s", spy="in", whisper="out"),
         "POST",
         "channels/1.4/snoop/s",
-        {"spy": "both", "whisper": "out", "app": "ctid"},
+        {"spy": "in", "whisper": "out", "app": "ctid"},
         None,
+    ),
+    (
+        lambda ari: ari.play("c", "p", "tone:1400/300,0/60000"),
+        "POST",
+        "channels/c/play/p",
+        {},
+        {"media": ["tone:1400/300,0/60000"]},
+    ),
+    (
+        lambda ari: ari.play_to_bridge("b", "p", "tone:425/60,0/5000"),
+        "POST",
+        "bridges/b/play/p",
+        {},
+        {"media": ["tone:425/60,0/5000"]},
+    ),
+    (lambda ari: ari.stop_play("p"), "DELETE", "playbacks/p", {}, None),
+    (
+        lambda ari: ari.follow("1.1"),
+        "POST",
+        "applications/ctid/subscription",
+        {"eventSource": "channel:1.1"},
+        None,
+    ),
+    (
+        lambda ari: ari.set_variable("c", "V", "x"),
+        "POST",
+        "channels/c/variable",
+        {},
+        {"variable": "V", "value": "x"},
     ),
     (
         lambda ari: ari.ring("c", "PJSIP/2001", 19.6, '"a" <1>', {"V": "x"}),
         "POST",
         "channels/c",
         {"endpoint": "PJSIP/2001", "app": "ctid", "callerId": '"a" <1>', "timeout": "20"},
+        {"variables": {"V": "x"}},
+    ),
+    (
+        lambda ari: ari.dial_into("c", "Local/1007@from-queue/n", "back", "s1", 0.2, {"V": "x"}),
+        "POST",
+        "channels/c",
+        {
+            "endpoint": "Local/1007@from-queue/n",
+            "context": "back",
+            "extension": "s1",
+            "priority": "1",
+            "timeout": "1",
+        },
         {"variables": {"V": "x"}},
     ),
 ]
@@ -205,7 +246,7 @@ async def test_an_error_bears_its_status_and_message(
     async with client(server) as ari:
         server.says(status, body)
         with pytest.raises(AriError) as refused:
-            await ari.go_on("c")
+            await ari.follow("c")
     assert (refused.value.status, refused.value.message) == (status, message)
 
 

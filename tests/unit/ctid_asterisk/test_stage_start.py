@@ -1,26 +1,27 @@
 """Sessions on a PBX in memory: how they begin, and what keeps them from it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from ctid.model.words import Hear, Mode, Scope, SupervisionEnd, SupervisionState
 from ctid.tasks import TaskOwner
-from ctid_asterisk import parts
+from ctid_asterisk import parts, stage
 from helpers.fake_pbx import AGENT, CUSTOMER
 from helpers.patience import until
 from helpers.stage_play import (
     FAULTS,
     HEARS,
     REACHES,
+    Play,
     play,
     refused,
     ringing,
     roles,
     soon,
 )
-from helpers.stage_scenarios import starting, steps_of, the_call_ends
+from helpers.stage_scenarios import she_hangs_up, starting, steps_of, the_call_ends
 
 
 @pytest.fixture(autouse=True)
@@ -208,3 +209,75 @@ async def test_the_phone_does_not_show_whom_she_listens_to() -> None:
         (shown,) = it.pbx.shown
         assert "<" in shown
         assert not any(secret in shown for secret in ("1001", "lab.1.1", AGENT, "zoe"))
+
+
+class TestPin:
+    """A phone that may be in anybody's hands."""
+
+    async def test_it_is_entered_before_anything_is_heard(self) -> None:
+        """Until then a tone asks for it; its keys are told to nobody."""
+        async with play() as it:
+            async with ringing(it, pin="12") as codes:
+                it.pbx.pick_up()
+                await it.pbx.drained()
+                assert list(it.pbx.tones.values()) == [it.phone]
+                it.pbx.press("1")
+                await it.pbx.drained()
+                assert (it.pbx.hears(), it.session.state) == (set(), SupervisionState.RINGING)
+                it.pbx.press("2")
+            assert codes == [""]
+            assert (it.keys, it.pbx.tones) == ([], {})
+            it.pbx.press("5")
+            await it.pbx.drained()
+            assert it.keys == ["5"]
+            await it.is_sound()
+
+    @pytest.mark.parametrize("pressed", ["111213", "1", ""])
+    async def test_without_it_nobody_comes_in(self, pressed: str) -> None:
+        """Wrong three times, or not entered in time: the phone is hung up, and it is said why."""
+        async with play() as it:
+            it.pbx.pin = pressed
+            assert await refused(it.start(pin="99")) == "supervision.pin_wrong"
+            assert it.ended is SupervisionEnd.FAILED
+            await it.is_sound()
+
+    @pytest.mark.parametrize(
+        ("what", "code"),
+        [(she_hangs_up, "supervision.ended"), (the_call_ends, "supervision.call_ended")],
+    )
+    async def test_what_ends_meanwhile_is_not_waited_for(
+        self, what: Callable[[Play], None], code: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who was rung hangs up, or the call is over."""
+        monkeypatch.setattr(stage, "PIN_S", 20.0)
+        async with play() as it:
+            async with ringing(it, pin="12") as codes:
+                it.pbx.pick_up()
+                await it.pbx.drained()
+                what(it)
+            assert codes == [code]
+            await it.is_sound()
+
+    async def test_an_end_does_not_wait_for_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The phone is hung up at once."""
+        monkeypatch.setattr(stage, "PIN_S", 20.0)
+        async with play() as it:
+            async with ringing(it, pin="12") as codes:
+                it.pbx.pick_up()
+                await it.pbx.drained()
+                await it.end()
+            assert codes == ["supervision.ended"]
+            assert it.ended is SupervisionEnd.RELEASED
+            await it.is_sound()
+
+    async def test_a_restart_meanwhile_lets_nobody_in(self) -> None:
+        """She answered, and has not said who she is: her phone is hung up."""
+        async with play() as it:
+            it.pbx.faults = dict.fromkeys(range(5, 99), FAULTS["not reached"])
+            it.pbx.pin = "12"
+            await refused(it.start(pin="12"))
+            assert it.pbx.phone() is not None
+        async with play(it.pbx) as again:
+            await again.stage.recover()
+            assert again.told == []
+            assert again.pbx.ours() == set()
