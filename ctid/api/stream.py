@@ -54,7 +54,8 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     """Of a caller in a queue: `caller_queued`, `caller_answered`, `caller_abandoned`, `caller_left`,
     `offer_missed`, `call_served`. Of a call: `call_transferred`, `call_picked_up`, `call_parked`,
     `call_retrieved`. `monitoring_seen`, for those who supervise: somebody listens, and not through ctid.
-    `state_drifted`: a snapshot differed from what had been told, and was believed."""
+    `state_drifted`: a snapshot differed from what had been told, and was believed. `agent_message`:
+    a user has a text for an agent."""
     pbx: PbxId
     call: CallId | None
     leg: LegId | None
@@ -63,10 +64,12 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     agent: AgentId | None
     by: str
     """Who ended a served call (`caller`, `agent`, `transfer`), why a caller left, how a call was transferred,
-    the kind of a drift, who listens."""
+    the kind of a drift, who listens, who a text is from."""
     to: str
     """The number a call was transferred to, where it was parked, what drifted; how somebody listens: `spy`,
     `snoop`."""
+    text: str
+    """What a message to an agent says; empty to viewers."""
     figures: dict[str, float]
     """The numbers of it, with their unit in the name."""
 

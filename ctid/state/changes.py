@@ -40,10 +40,11 @@ def alike(one: Entity | None, other: Entity | None) -> bool:
 class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
     """Something happened that no entity's state tells, such as an abandoned call.
 
-    `name` is that of the moment (`caller_abandoned`, `call_transferred` and so on), or `state_drifted`: a
-    snapshot differed from what had been told, and was believed. `call` and `leg` are none of drift, `queue`
-    of what has to do with none; `by` is who or what ended it, or who listens, `to` where a call went, or how
-    somebody listens. `figures` are its numbers with their unit in the name.
+    `name` is that of the moment (`caller_abandoned`, `call_transferred` and so on), `state_drifted`: a
+    snapshot differed from what had been told, and was believed, or `agent_message`: a user has a text for an
+    agent. `call` and `leg` are none of these two, `queue` of what has to do with none; `by` is who or what
+    ended it, who listens, or who the text is from, `to` where a call went, or how somebody listens. `figures`
+    are its numbers with their unit in the name; `text` is what a message to an agent says.
     """
 
     seq: int
@@ -56,6 +57,7 @@ class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
     agent: AgentId | None = None
     by: str = ""
     to: str = ""
+    text: str = ""
     figures: dict[str, float] = {}
 
 
