@@ -30,6 +30,14 @@ from ctid.audit import Audit
 from ctid.audit.retention import AuditDays, Retention
 from ctid.audit.subjects import AuditReader, Subjects
 from ctid.audit.watch import Watch
+from ctid.calls.acts import Acts
+from ctid.calls.audited import audited
+from ctid.calls.index import RecordingIndex
+from ctid.calls.outreach import OutreachService
+from ctid.calls.policy import CallPolicy
+from ctid.calls.protector import Protector
+from ctid.calls.recordings import Recordings
+from ctid.calls.service import CallService
 from ctid.clock import SystemClock
 from ctid.config import Config, HttpConfig, PbxConfig
 from ctid.config_law import NoZone, gate_of, law_warnings
@@ -135,6 +143,21 @@ def agent_policy(config: Config) -> AgentPolicy:
         },
         pause_reasons=config.agent_rules.pause_reasons,
         work_reason=work.reason if work.enforce else "",
+    )
+
+
+def call_policy(config: Config) -> CallPolicy:
+    """What holds for acts on calls."""
+    calls, recording = config.calls, config.recording
+    return CallPolicy(
+        context=calls.context,
+        prefixes=calls.allowed_prefixes,
+        ring_s=calls.ring_s,
+        sender=calls.message_from,
+        queue_numbers={QueueId(queue.id): queue.number for queue in config.queues if queue.number},
+        addresses={AgentId(agent.id): agent.address for agent in config.agents if agent.address},
+        directory=recording.directory,
+        format=recording.format,
     )
 
 
@@ -270,19 +293,33 @@ class _Rooms:
         self._spawn(stack, "audit watch", Watch(hub, audit).run)
         supervisions, follower = self._supervisions(gate, audit, publisher)
         self._spawn(stack, "supervision", follower.run)
+        index = RecordingIndex(config.state_directory)
+        recordings = Recordings(hub, index, config.retention.recordings_days)
+        self._spawn(stack, "recordings", recordings.run)
+        self._spawn(stack, "protection", Protector(hub).run)
+        acts, rules = Acts(hub, self._clock, audited(audit)), call_policy(config)
         reconciler = Reconciler(hub, tuple(pbxs), config.reconcile.every_s, self._clock)
         for pbx in pbxs:
             self._spawn(stack, f"reconcile {pbx}", partial(reconciler.run, pbx))
         keeper = Keeper(hub, Ledger(config.state_directory), self._clock, config.history.keep_days)
         self._spawn(stack, "history", keeper.run)
-        retention = Retention(audit, self._clock, (AuditDays(audit, config.retention.audit_days), keeper))
+        classes = (AuditDays(audit, config.retention.audit_days), keeper, recordings)
+        retention = Retention(audit, self._clock, classes)
         self._spawn(stack, "retention", retention.run)
-        subjects = Subjects(audit, self._clock, (AuditReader(audit), keeper))
+        subjects = Subjects(audit, self._clock, (AuditReader(audit), keeper, recordings))
         server = ApiServer(
             ApiContext(
                 hub=hub,
                 supervisions=supervisions,
                 agents=agents,
+                calls=CallService(hub, acts, rules, recordings, self._clock),
+                outreach=OutreachService(
+                    hub,
+                    acts,
+                    rules,
+                    self._clock,
+                    lambda: publisher is not None and publisher.status()["connected"] is True,
+                ),
                 reconciler=reconciler,
                 history=keeper,
                 audit=audit,

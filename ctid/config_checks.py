@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ctid.agents.reasons import fault_of
+from ctid.calls.plan import NUMBER
 from ctid.config_law import law_mistakes
 from ctid.config_schema import Config, PhoneConfig, RetentionConfig
 from ctid.model.addresses import fault_of_phone, outside_number
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from ctid.toml_lines import Path as KeyPath
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_SENDER = re.compile(r"[\w .-]{1,40}")
+_DIRECTORY = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9_.-]+)+/?")
 _LONGEST_RING_S = 120.0
 _LONGEST_KEPT_DAYS = 3660
 _LONGEST_RECONCILE_S = 86400.0
@@ -55,6 +59,7 @@ def check_values(config: Config, mistakes: list[Mistake]) -> None:
     mistakes += [*_names(config), *_ranges(config), *_tokens(config), *_addresses(config)]
     mistakes += [*_listener(config), *_references(config), *_reasons(config), *_agents(config)]
     mistakes += law_mistakes(config)
+    mistakes += _calls(config)
 
 
 def _names(config: Config) -> Iterator[Mistake]:
@@ -79,6 +84,7 @@ def _ranges(config: Config) -> Iterator[Mistake]:
     seconds.append((("after_call_work", "default_s"), config.after_call_work.default_s, 0, _LONGEST_WORK_S))
     seconds.append((("reconcile", "every_s"), config.reconcile.every_s, 0, _LONGEST_RECONCILE_S))
     seconds.append((("supervision", "ring_s"), config.supervision.ring_s, 1, _LONGEST_RING_S))
+    seconds.append((("calls", "ring_s"), config.calls.ring_s, 1, _LONGEST_RING_S))
     for path, value, least, most in seconds:
         if not least <= value <= most:
             cure = f"seconds, {least:g} to {most:g}"
@@ -218,6 +224,30 @@ def _reasons(config: Config) -> Iterator[Mistake]:
             problem = f"{reason!r} is one of agents.pause_reasons"
             cure = "take it out there: whoever gave it by hand would be resumed by ctid"
             yield Mistake(path=path, problem=problem, cure=cure)
+
+
+def _calls(config: Config) -> Iterator[Mistake]:
+    calls, recording = config.calls, config.recording
+    if not _CONTEXT.fullmatch(calls.context):
+        cure = 'the name of a dialplan context, such as "from-internal"'
+        yield Mistake(path=("calls", "context"), problem=f"{calls.context!r} is no context", cure=cure)
+    for index, prefix in enumerate(calls.allowed_prefixes):
+        if NUMBER.fullmatch(prefix) is None:
+            cure = "how numbers begin: 1 to 32 of 0-9 * # +"
+            path: KeyPath = ("calls", "allowed_prefixes", index)
+            yield Mistake(path=path, problem=f"{prefix!r} begins no number", cure=cure)
+    if not _SENDER.fullmatch(calls.message_from):
+        cure = "letters, digits, blanks, _ . - only, at most 40"
+        yield Mistake(path=("calls", "message_from"), problem="cannot be shown as a name", cure=cure)
+    if recording.directory and not _DIRECTORY.fullmatch(recording.directory):
+        problem = f"{recording.directory!r} is no absolute path of letters, digits, _ . and -"
+        cure = 'such as "/var/spool/asterisk/monitor"'
+        yield Mistake(path=("recording", "directory"), problem=problem, cure=cure)
+    for index, queue in enumerate(config.queues):
+        if queue.number and NUMBER.fullmatch(queue.number) is None:
+            cure = "1 to 32 of 0-9 * # +"
+            path = ("queue", index, "number")
+            yield Mistake(path=path, problem=f"{queue.number!r} cannot be dialled", cure=cure)
 
 
 def _agents(config: Config) -> Iterator[Mistake]:

@@ -133,10 +133,14 @@ class TeamConfig(Struct, frozen=True, kw_only=True):
 
 
 class QueueConfig(Struct, frozen=True, kw_only=True):
-    """A name for a queue, and its after-call work in seconds (0: her team's, or what the PBX says)."""
+    """A name for a queue, and its after-call work in seconds (0: her team's, or what the PBX says).
+
+    `number` is what is dialled to enter it; empty: its id.
+    """
 
     id: str
     name: str = ""
+    number: str = ""
     wrapup_s: float = 0.0
 
 
@@ -197,6 +201,23 @@ class PeriodConfig(Struct, frozen=True, kw_only=True):
     ends: str = field(name="to")
 
 
+class CallsConfig(Struct, frozen=True, kw_only=True):
+    """Acting on calls: where in the dialplan numbers are dialled, and which; `ring_s` in seconds."""
+
+    context: str = "from-internal"
+    allowed_prefixes: tuple[str, ...] = ()
+    ring_s: float = 30.0
+    message_from: str = "ctid"
+    """The name that a phone shows with a text."""
+
+
+class RecordingConfig(Struct, frozen=True, kw_only=True):
+    """Recordings: where on the PBX, and in which format."""
+
+    directory: str = ""
+    format: Literal["wav", "gsm", "ulaw", "alaw"] = "wav"
+
+
 class AgentRules(Struct, frozen=True, kw_only=True):
     """What holds for commands to agents. With no `pause_reasons` any text is one."""
 
@@ -234,3 +255,5 @@ class Config(Struct, frozen=True, kw_only=True):
     reconcile: ReconcileConfig = ReconcileConfig()
     history: HistoryConfig = HistoryConfig()
     retention: RetentionConfig = RetentionConfig()
+    calls: CallsConfig = CallsConfig()
+    recording: RecordingConfig = RecordingConfig()

@@ -12,16 +12,18 @@ from ctid.api.views import Sight
 from ctid.audit import Audit
 from ctid.audit.retention import Retention
 from ctid.audit.subjects import Subjects
+from ctid.calls.index import Selection as RecordingSelection
+from ctid.calls.words import CommandedCall, QueueTarget, RecordingAction, RecordingEntry, SentMessage
 from ctid.history.entries import Entry
 from ctid.history.figures import Figures, Selection
 from ctid.history.words import LedgerStatus
 from ctid.hub import UPDATES_WAITING, Hub
 from ctid.model.entities import Supervision
 from ctid.model.errors import NotFound
-from ctid.model.ids import AgentId, HelpId, PbxId, SupervisionId
+from ctid.model.ids import AgentId, CallId, HelpId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User
-from ctid.model.words import Origin
+from ctid.model.words import CallFlag, Origin
 from ctid.ports import Clock
 from ctid.rates import COMMANDS, FAILURES, READS, Rate
 from ctid.supervision.gate import Gate
@@ -76,6 +78,46 @@ class Agents(Protocol):
 
     async def extend_after_call_work(self, user: User, ident: AgentId, seconds: float) -> CommandedAgent:
         """Let her after-call work end later."""
+        ...
+
+
+class Calls(Protocol):
+    """What acts on calls; each raises `CtidError`, and answers once the act is in force."""
+
+    async def hang_up(self, user: User, ident: CallId, party: str | None) -> CommandedCall:
+        """Hang up a call, or one party of it."""
+        ...
+
+    async def transfer(self, user: User, ident: CallId, to: str | QueueTarget) -> CommandedCall:
+        """Send the customer on, and release the agent."""
+        ...
+
+    async def prioritize(self, user: User, ident: CallId, position: int) -> CommandedCall:
+        """Move a waiting call up."""
+        ...
+
+    async def record(self, user: User, ident: CallId, action: RecordingAction, basis: str) -> CommandedCall:
+        """Start, stop, pause or resume a recording."""
+        ...
+
+    async def flag(self, user: User, ident: CallId, flag: CallFlag) -> CommandedCall:
+        """Protect a call from being listened to and recorded."""
+        ...
+
+    async def recordings(self, selection: RecordingSelection) -> list[RecordingEntry]:
+        """Recordings of the index, the newest first."""
+        ...
+
+
+class Outreach(Protocol):
+    """What reaches agents; each raises `CtidError`."""
+
+    async def dial(self, user: User, ident: AgentId, number: str) -> CommandedCall:
+        """Call a number with her phone; returns once it rings."""
+        ...
+
+    async def message(self, user: User, ident: AgentId, text: str) -> SentMessage:
+        """Send her a text."""
         ...
 
 
@@ -140,6 +182,8 @@ class ApiContext:
     hub: Hub
     supervisions: Supervisions
     agents: Agents
+    calls: Calls
+    outreach: Outreach
     reconciler: Reconciler
     history: History
     audit: Audit

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from ctid.agents.service import CommandedAgent
-from ctid.api import agents, auditing, figures, law, listing, supervising, truth
+from ctid.api import agents, auditing, calls, figures, law, listing, supervising, truth
 from ctid.api.context import ApiContext
 from ctid.api.status import Status, StatusRequest, get_status
 from ctid.api.views import (
@@ -27,6 +27,7 @@ from ctid.api.views import (
 from ctid.audit.retention import PurgeReport
 from ctid.audit.subjects import ErasureReport, SubjectDocument
 from ctid.audit.verifying import Verification
+from ctid.calls.words import CommandedCall, SentMessage
 from ctid.history.figures import Figures
 from ctid.model.entities import Agent, Call, Device, Queue, Supervision
 from ctid.model.errors import SupervisionRefused
@@ -101,6 +102,27 @@ _AGENT = (
 )
 
 _AUDIT = _refused(503, "audit.unavailable")
+_ACT = (
+    *_refused(404, "call.unknown"),
+    *_refused(502, "pbx.refused"),
+    *_refused(503, "pbx.link_down"),
+    *_refused(504, "pbx.timeout"),
+)
+_REACH = (
+    *_refused(404, "agent.unknown"),
+    *_refused(409, "agent.phone_unreachable"),
+    *_refused(502, "pbx.refused"),
+    *_refused(503, "pbx.link_down"),
+    *_refused(504, "pbx.timeout"),
+)
+
+_ACTED = "Answers once the state shows it; `unconfirmed` says that it does not after 2 s."
+
+_PROTECTED = (
+    " For good: there is no way back for this call. Whatever records it is stopped, also what the PBX began "
+    "by itself, and neither a recording nor a supervision of it can begin. The PBX keeps it with the call, "
+    "so that it outlives ctid. The role agent may do so with her own calls."
+)
 
 _COMMANDED = (
     "May be asked again: what is so already is not done twice. Answers once the state shows it. When it is "
@@ -242,6 +264,22 @@ _TABLE = (
         refusals=(*_refused(404, "agent.unknown"), *_refused(409, "agent.not_in_after_call_work")),
     ),
     Operation(
+        name="agents.message",
+        summary="Send a text to an agent",
+        description=(
+            "To her phone as a SIP MESSAGE (RFC 3428), and as the event `agent.message` on the broker and on "
+            "event streams. The answer says by which ways it went; whether she read it nobody tells."
+        ),
+        method="POST",
+        path="/agents/{id}/message",
+        params=calls.Message,
+        example={"text": "Please take line 2 first"},
+        result=SentMessage,
+        roles=SUPERVISING_ROLES,
+        handler=calls.send_message,
+        refusals=_REACH,
+    ),
+    Operation(
         name="agents.story",
         summary="Why an agent is in her state",
         description=(
@@ -379,6 +417,144 @@ _TABLE = (
         roles=FLOOR_ROLES,
         handler=listing.get_call,
         refusals=_refused(404, "call.unknown"),
+    ),
+    Operation(
+        name="calls.create",
+        summary="Call a number with an agent's phone",
+        description=(
+            "Her phone rings; once she answers, the number is dialled as if she had, in the dialplan context "
+            "of the configuration. Answers with the call once her phone rings. She must be free."
+        ),
+        method="POST",
+        path="/calls",
+        params=calls.Dial,
+        example={"agent": "1001", "number": "80003001"},
+        result=CommandedCall,
+        roles=SUPERVISING_ROLES,
+        handler=calls.dial,
+        status=201,
+        refusals=(*_REACH, *_refused(403, "call.number_not_allowed"), *_refused(409, "agent.not_free")),
+    ),
+    Operation(
+        name="calls.hang_up",
+        summary="Hang up a call, or one party of it",
+        description="The agent's side first, so that a queue counts the call as ended by it. " + _ACTED,
+        method="POST",
+        path="/calls/{id}/hangup",
+        params=calls.HangUp,
+        example={},
+        result=CommandedCall,
+        roles=SUPERVISING_ROLES,
+        handler=calls.hang_up,
+        refusals=_ACT,
+    ),
+    Operation(
+        name="calls.transfer",
+        summary="Send a call on",
+        description=(
+            "The customer goes on at `to`, and the agent is released: her queue counts it as a transfer. A "
+            "call that waits in a queue leaves it. " + _ACTED
+        ),
+        method="POST",
+        path="/calls/{id}/transfer",
+        params=calls.Transfer,
+        example={"to": {"queue": "sales"}},
+        result=CommandedCall,
+        roles=SUPERVISING_ROLES,
+        handler=calls.transfer,
+        refusals=(
+            *_ACT,
+            *_refused(403, "call.number_not_allowed"),
+            *_refused(404, "queue.unknown"),
+            *_refused(409, "call.not_possible", "call.ended"),
+        ),
+    ),
+    Operation(
+        name="calls.prioritize",
+        summary="Move a waiting call up",
+        description=(
+            "To `position` in its queue; the others keep their order. Only up: a call that is there, or "
+            "before it, stays. " + _ACTED
+        ),
+        method="POST",
+        path="/calls/{id}/priority",
+        params=calls.Prioritize,
+        example={"position": 1},
+        result=CommandedCall,
+        roles=SUPERVISING_ROLES,
+        handler=calls.prioritize,
+        refusals=(*_ACT, *_refused(409, "call.not_waiting")),
+    ),
+    Operation(
+        name="calls.record",
+        summary="Record a call: start, stop, pause, resume",
+        description=(
+            "The PBX keeps the audio of the agent's conversation, until she leaves it; no supervisor is "
+            "heard in it. While it is paused it keeps silence. A start needs a `basis`, which the index of "
+            "recordings keeps. A stop ends every recording of the call, also those that the PBX began by "
+            "itself. " + _ACTED
+        ),
+        method="POST",
+        path="/calls/{id}/recording",
+        params=calls.Record,
+        example={"action": "start", "basis": "training, with the customer's consent"},
+        result=CommandedCall,
+        roles=SUPERVISING_ROLES,
+        handler=calls.record,
+        refusals=(
+            *_ACT,
+            *_refused(
+                409,
+                "call.private",
+                "call.objected",
+                "call.no_agent",
+                "call.not_recorded",
+                "call.not_possible",
+                "call.ended",
+            ),
+            *_refused(503, "recordings.unavailable"),
+        ),
+    ),
+    Operation(
+        name="calls.private",
+        summary="Make a call private",
+        description="It is not listened to or recorded from now on." + _PROTECTED,
+        method="POST",
+        path="/calls/{id}/private",
+        params=calls.Flag,
+        example={},
+        result=CommandedCall,
+        roles=SUPERVISING_ROLES | {UserRole.AGENT},
+        handler=calls.set_private,
+        refusals=(*_ACT, *_refused(409, "call.ended")),
+    ),
+    Operation(
+        name="calls.objected",
+        summary="Note that the customer objects",
+        description="To being listened to or recorded." + _PROTECTED,
+        method="POST",
+        path="/calls/{id}/objected",
+        params=calls.Flag,
+        example={},
+        result=CommandedCall,
+        roles=SUPERVISING_ROLES | {UserRole.AGENT},
+        handler=calls.set_objected,
+        refusals=(*_ACT, *_refused(409, "call.ended")),
+    ),
+    Operation(
+        name="recordings.list",
+        summary="Recordings that ctid had made",
+        description=(
+            "The newest first: who was recorded, by whom, why and when, and the file's name on the PBX. ctid "
+            "keeps no audio. While `next` is not null, ask again with it as `cursor`."
+        ),
+        method="GET",
+        path="/recordings",
+        params=calls.ListRecordings,
+        result=calls.RecordingPage,
+        roles=SUPERVISING_ROLES,
+        handler=calls.list_recordings,
+        refusals=_refused(503, "recordings.unavailable"),
     ),
     Operation(
         name="devices.list",

@@ -55,7 +55,7 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     `offer_missed`, `call_served`. Of a call: `call_transferred`, `call_picked_up`, `call_parked`,
     `call_retrieved`. For those who may know who listens: `supervision_key`, a supervisor pressed a key of
     her phone; `monitoring_seen`, somebody listens, and not through ctid. `state_drifted`: a snapshot differed
-    from what had been told, and was believed."""
+    from what had been told, and was believed. `agent_message`: a user has a text for an agent."""
     pbx: PbxId
     call: CallId | None
     leg: LegId | None
@@ -65,10 +65,12 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     supervision: SupervisionId | None
     by: str
     """Who ended a served call (`caller`, `agent`, `transfer`), why a caller left, how a call was transferred,
-    which key was pressed, the kind of a drift, who listens."""
+    which key was pressed, the kind of a drift, who listens, who a text is from."""
     to: str
     """The number a call was transferred to, where it was parked, what drifted; how somebody listens: `spy`,
     `snoop`."""
+    text: str
+    """What a message to an agent says; empty to viewers."""
     figures: dict[str, float]
     """The numbers of it, with their unit in the name."""
 

@@ -1,6 +1,7 @@
 """What each user sees: of an entity, of what happened, of figures; over HTTP and WebSocket."""
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from ctid.masking import masked_call, masked_occurrence
 from ctid.model.entities import Agent, Call, Entity, Supervision
@@ -71,7 +72,10 @@ class Sight:
         if occurrence.agent is not None:
             agents = (occurrence.agent, *agents)
         full = self._sees_numbers(agents, occurrence.queue or (call.queue if call else None))
-        return occurrence if full else masked_occurrence(occurrence)
+        shown = occurrence if full else masked_occurrence(occurrence)
+        # What is written to an agent is for her tools and her supervisors.
+        hides = shown.text and self._user.role is UserRole.VIEWER
+        return replace(shown, text="") if hides else shown
 
     def call(self, call: Call) -> Call:
         """A call as she may see it, who sees the floor."""

@@ -127,9 +127,10 @@ async def calls(client: Client, output: Output, arguments: argparse.Namespace) -
                 words.peer(words.agent_of(call)),
                 str(call.direction),
                 f"by {len(call.supervisions)}" if call.supervisions else "",
+                words.protection(call),
             )
         )
-    columns = ("CALL", "STATE", ">SINCE", "QUEUE", "CUSTOMER", "AGENT", "DIRECTION", "SUPERVISED")
+    columns = ("CALL", "STATE", ">SINCE", "QUEUE", "CUSTOMER", "AGENT", "DIRECTION", "SUPERVISED", "NOTE")
     output.answer({"items": items, "seq": seq}, table(columns, rows) if rows else _none("calls"))
     return Exit.OK
 

@@ -4,7 +4,7 @@ from rich.text import Text
 
 from ctid.logs import clean
 from ctid.model.entities import Agent, Call, Membership, Party, Queue
-from ctid.model.words import AgentState, CallState, LinkState, Mode, Role
+from ctid.model.words import AgentState, CallState, LinkState, Mode, Recording, Role
 
 _AGENT = {
     AgentState.READY: ("○", "ready", "green"),
@@ -24,6 +24,7 @@ _CALL = {
     CallState.HELD: ("‖", "held", "magenta"),
     CallState.ENDED: ("-", "ended", "dim"),
 }
+_RECORDING = {Recording.ON: "recorded", Recording.PAUSED: "recording paused"}
 _MODES = {
     Mode.LISTEN: "listens",
     Mode.WHISPER: "whispers",
@@ -70,6 +71,14 @@ def call_state(call: Call) -> Text:
     """A call's state."""
     sign, word, style = _CALL[call.state]
     return _stale(Text(f"{sign} {word}", style=style), stale=call.stale)
+
+
+def protection(call: Call) -> str:
+    """Whether a call is recorded, and what forbids that; empty when there is nothing to say."""
+    said = [_RECORDING[call.recording]] if call.recording in _RECORDING else []
+    said += ["private"] if call.private else []
+    said += ["customer objects"] if call.objected else []
+    return ", ".join(said)
 
 
 def count_word(state: AgentState) -> str:

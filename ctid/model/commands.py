@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from ctid.model.entities import Supervision
-from ctid.model.ids import AgentId, LegId, QueueId, SupervisionId
-from ctid.model.words import Hear, Mode, SupervisionEnd
+from ctid.model.ids import AgentId, DeviceId, LegId, QueueId, SupervisionId
+from ctid.model.words import CallFlag, Hear, Mode, SupervisionEnd
 
 
 class StartSupervision(Struct, frozen=True, kw_only=True):
@@ -133,6 +133,97 @@ class ResumeAgent(Struct, frozen=True, kw_only=True):
     queue: QueueId
 
 
+class HangUpLegs(Struct, frozen=True, kw_only=True):
+    """Hang up these legs in their order; one that is gone is hung up already."""
+
+    legs: tuple[LegId, ...]
+
+
+class TransferCall(Struct, frozen=True, kw_only=True):
+    """Send the party at `leg` on to a number, in a part of the PBX's dialplan.
+
+    `agent` is the leg with which the party talks, and which is released; none when nobody does yet.
+    """
+
+    leg: LegId
+    agent: LegId | None
+    number: str
+    context: str
+
+
+class PrioritizeCaller(Struct, frozen=True, kw_only=True):
+    """Move who waits at `leg` up in a queue, to a position counted from 1; the others keep their order."""
+
+    leg: LegId
+    queue: QueueId
+    position: int
+
+
+class StartRecording(Struct, frozen=True, kw_only=True):
+    """Keep the audio of an agent's conversation in a file of the PBX, until her leg leaves it.
+
+    Who listens, whispers or barges in is not in it. `file` is a name or an absolute path, its extension the
+    format.
+    """
+
+    leg: LegId
+    file: str
+
+
+class StopRecording(Struct, frozen=True, kw_only=True):
+    """End all recording of these legs, whoever began it; none is a success."""
+
+    legs: tuple[LegId, ...]
+
+
+class PauseRecording(Struct, frozen=True, kw_only=True):
+    """Have the recordings of these legs keep silence from now on, or (not `paused`) audio again."""
+
+    legs: tuple[LegId, ...]
+    paused: bool
+
+
+class FlagCall(Struct, frozen=True, kw_only=True):
+    """Keep a flag with each of a call's legs, for as long as these live."""
+
+    legs: tuple[LegId, ...]
+    flag: CallFlag
+
+
+class DialForAgent(Struct, frozen=True, kw_only=True):
+    """Ring an agent for at most `ring_s` seconds, then have her call a number, in a part of the dialplan.
+
+    `leg` is the id that her leg is to have. She is reached at `address`, or (none) as the driver knows her.
+    """
+
+    leg: LegId
+    agent: AgentId
+    device: DeviceId | None
+    address: str | None
+    number: str
+    context: str
+    ring_s: float
+
+
+class SendMessage(Struct, frozen=True, kw_only=True):
+    """Send a text to a phone (RFC 3428); returns once it is on its way. `sender` is a name for people."""
+
+    device: DeviceId
+    text: str
+    sender: str
+
+
+CallCommand = (
+    HangUpLegs
+    | TransferCall
+    | PrioritizeCaller
+    | StartRecording
+    | StopRecording
+    | PauseRecording
+    | FlagCall
+    | DialForAgent
+    | SendMessage
+)
 AgentCommand = LogInAgent | LogOutAgent | PauseAgent | ResumeAgent
 SupervisionCommand = (
     StartSupervision
@@ -144,4 +235,4 @@ SupervisionCommand = (
     | GiveNotice
     | EndSupervision
 )
-Command = AgentCommand | SupervisionCommand
+Command = AgentCommand | SupervisionCommand | CallCommand

@@ -26,6 +26,7 @@ from ctid.model.words import (
     Origin,
     PartyState,
     Purpose,
+    Recording,
     Registration,
     Role,
     Scope,
@@ -192,6 +193,11 @@ class Call(Struct, frozen=True, kw_only=True, gc=False):
     aliases: tuple[str, ...] = ()
     """The unique ids under which other records know this call."""
     merged_into: CallId | None = None
+    recording: Recording = Recording.OFF
+    private: bool = False
+    """It is not to be listened to or recorded: the agent, or a supervisor, has said so, for good."""
+    objected: bool = False
+    """The same, because the customer objects."""
 
 
 class Supervision(Struct, frozen=True, kw_only=True, gc=False):

@@ -7,6 +7,7 @@ CtidError
  +- SupervisionRefused (supervision.*)    +- PbxUnavailable (pbx.link_down)   +- PbxRefused (pbx.refused)
  +- PbxTimeout (pbx.timeout)              +- AuditUnavailable (audit.unavailable)
  +- AgentRefused (agent.*)                +- AgentPartlyDone (agent.partly_done)
+ +- CallRefused (call.*)
 """
 
 from collections.abc import Mapping
@@ -99,7 +100,8 @@ class SupervisionRefused(CtidError):
 class AgentRefused(CtidError):
     """An agent cannot be commanded so as she is now.
 
-    Codes: `agent.logged_out`, `agent.not_a_member`, `agent.not_in_after_call_work`.
+    Codes: `agent.logged_out`, `agent.not_a_member`, `agent.not_in_after_call_work`, `agent.not_free`,
+    `agent.phone_unreachable`.
     """
 
     status = 409
@@ -108,6 +110,22 @@ class AgentRefused(CtidError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.code = f"agent.{reason}"
+
+
+class CallRefused(CtidError):
+    """A call cannot be acted on so as it is now.
+
+    Codes: `call.ended`, `call.private`, `call.objected`, `call.not_recorded`, `call.not_waiting`,
+    `call.no_agent`, `call.not_possible`, and `call.number_not_allowed` (403).
+    """
+
+    status = 409
+    title = "The call's state does not allow it"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = f"call.{reason}"
+        self.status = 403 if reason == "number_not_allowed" else 409
 
 
 class AgentPartlyDone(CtidError):

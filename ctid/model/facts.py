@@ -18,6 +18,7 @@ from ctid.model.words import (
     DeviceState,
     LeaveReason,
     LegState,
+    Recording,
     Registration,
     SnapshotReason,
     TransferKind,
@@ -54,6 +55,11 @@ class Leg(Struct, frozen=True, kw_only=True, gc=False):
     """The name of the conference room the party is in."""
     supervision: SupervisionId | None = None
     """The session whose supervisor this is; only after a take-over is she a party."""
+    recording: Recording = Recording.OFF
+    private: bool = False
+    """The PBX keeps with this leg that its call is private."""
+    objected: bool = False
+    """The PBX keeps with this leg that the customer objects to being listened to or recorded."""
 
 
 class Member(Struct, frozen=True, kw_only=True, gc=False):
@@ -179,6 +185,14 @@ class AfterCallWorkSet(_Fact, frozen=True, kw_only=True, gc=False, tag="after_ca
 
     agent: AgentId
     ends_at: Instant | None
+
+
+class AgentMessaged(_Fact, frozen=True, kw_only=True, gc=False, tag="agent_messaged"):
+    """`by`, a user, has a text for an agent. ctid tells it, not the PBX; it sets no state."""
+
+    agent: AgentId
+    text: str
+    by: str
 
 
 class CallerQueued(_Fact, frozen=True, kw_only=True, gc=False, tag="caller_queued"):
@@ -319,5 +333,6 @@ Fact = (
     | AfterCallWorkSet
     | SupervisionChanged
     | KeyPressed
+    | AgentMessaged
     | Moment
 )

@@ -217,6 +217,24 @@ class SupervisionEnd(StrEnum):
     """The customer is with the agent again."""
 
 
+class Recording(StrEnum):
+    """Whether the PBX keeps the audio of a call, or of one leg."""
+
+    OFF = "off"
+    ON = "on"
+    PAUSED = "paused"
+    """It goes on, and keeps silence until it is resumed."""
+
+
+class CallFlag(StrEnum):
+    """What protects a call from being listened to and recorded; once set, it holds for that call."""
+
+    PRIVATE = "private"
+    """The agent, or a supervisor, has said that it is private."""
+    OBJECTED = "objected"
+    """The customer objects to being listened to or recorded."""
+
+
 class Scope(StrEnum):
     """What a session follows."""
 

@@ -200,7 +200,7 @@ _SUPERVISION_EVENTS = {state: str(state) for state in SupervisionState} | {Super
 
 
 def _occurrence(occurrence: Occurrence, documents: Documents) -> Event:
-    """A queue's moments are told as `queue.…`, others by their own: `call.transferred`, `state.drifted`."""
+    """A queue's moments are told as `queue.…`, others by their own: `call.transferred`, `agent.message`."""
     kind, _, rest = occurrence.name.partition("_")
     name = f"queue.{occurrence.name}" if occurrence.queue else f"{kind}.{rest}"
     shown = documents.occurrence(occurrence)
@@ -214,6 +214,7 @@ def _occurrence(occurrence: Occurrence, documents: Documents) -> Event:
         "by": shown.by,
         "to": shown.to,
         **({"supervision": shown.supervision} if shown.supervision else {}),
+        **({"text": shown.text} if shown.text else {}),
         **shown.figures,
     }
     subject = f"pbx/{shown.pbx}"
@@ -221,4 +222,6 @@ def _occurrence(occurrence: Occurrence, documents: Documents) -> Event:
         subject = f"queues/{shown.queue}"
     elif shown.call:
         subject = f"calls/{shown.call}"
+    elif shown.agent:
+        subject = f"agents/{shown.agent}"
     return Event(name=name, seq=occurrence.seq, at=occurrence.at, subject=subject, data=data)

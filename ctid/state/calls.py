@@ -7,7 +7,7 @@ from ctid.model.facts import Leg
 from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.quality import Quality
-from ctid.model.words import CallState, Direction, LegState, PartyState, Role
+from ctid.model.words import CallState, Direction, LegState, PartyState, Recording, Role
 
 _PARTY_STATE = {
     LegState.INITIATED: PartyState.INITIATED,
@@ -81,7 +81,17 @@ def derive_call(
         parties=parties,
         supervisions=supervisions,
         aliases=aliases,
+        recording=_recording(ordered),
+        # A leg that told so may have left the call: it holds all the same.
+        private=(old is not None and old.private) or any(leg.private for leg in ordered),
+        objected=(old is not None and old.objected) or any(leg.objected for leg in ordered),
     )
+
+
+def _recording(legs: Collection[Leg]) -> Recording:
+    """Audio that is kept of one leg is of the call."""
+    found = {leg.recording for leg in legs}
+    return next((state for state in (Recording.ON, Recording.PAUSED) if state in found), Recording.OFF)
 
 
 def _age(leg: Leg) -> float:

@@ -41,10 +41,11 @@ class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
     """Something happened that no entity's state tells, such as an abandoned call.
 
     `name` is that of the moment (`caller_abandoned`, `call_transferred` and so on), `supervision_key`: a
-    supervisor pressed the key `by` in her session `supervision`, or `state_drifted`: a snapshot differed from
-    what had been told, and was believed. `call` and `leg` are none of drift, `queue` of what has to do with
-    none; `by` is who or what ended it, or who listens, `to` where a call went, or how somebody listens.
-    `figures` are its numbers with their unit in the name.
+    supervisor pressed the key `by` in her session `supervision`, `state_drifted`: a snapshot differed from
+    what had been told, and was believed, or `agent_message`: a user has a text for an agent. `call` and `leg`
+    are none of drift and of a message, `queue` of what has to do with none; `by` is who or what ended it, who
+    listens, or who the text is from, `to` where a call went, or how somebody listens. `figures` are its
+    numbers with their unit in the name; `text` is what a message to an agent says.
     """
 
     seq: int
@@ -58,6 +59,7 @@ class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
     supervision: SupervisionId | None = None
     by: str = ""
     to: str = ""
+    text: str = ""
     figures: dict[str, float] = {}
 
 

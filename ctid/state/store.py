@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from ctid.model.entities import Pbx
 from ctid.model.facts import (
     AfterCallWorkSet,
+    AgentMessaged,
     DeviceChanged,
     Fact,
     KeyPressed,
@@ -87,6 +88,8 @@ class Store(Deriving):
                 self._measured(self._rows(fact.pbx), fact)
             case AfterCallWorkSet():
                 self._set_work(fact)
+            case AgentMessaged():
+                self._messaged(fact)
             case LinkUp():
                 self._link_up(fact)
             case LinkDown():
@@ -200,6 +203,20 @@ class Store(Deriving):
         if isinstance(moment, MonitoringSeen):
             told = replace(told, agent=_agent_at(rows, leg))
         self._updates.append(told)
+
+    def _messaged(self, fact: AgentMessaged) -> None:
+        self.seq += 1
+        self._updates.append(
+            Occurrence(
+                seq=self.seq,
+                at=fact.at,
+                name="agent_message",
+                pbx=fact.pbx,
+                agent=fact.agent,
+                by=fact.by,
+                text=fact.text,
+            )
+        )
 
     # The link and its snapshots --------------------------------------------------------------------
 

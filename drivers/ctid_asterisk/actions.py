@@ -6,6 +6,7 @@ permission that the AMI user needs. Source: the AMI action pages of docs.asteris
 main/manager.c, apps/app_queue.c, main/manager_bridges.c.
 """
 
+import base64
 import hashlib
 import re
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ DEFAULT_DEADLINE_S = 5.0
 LIST_DEADLINE_S = 20.0
 MAX_PENALTY = 1_000_000
 MAX_REASON_BYTES = 79
+MAX_TEXT = 500
 FENCE_VARIABLE = "CTIDFENCE"
 # Channel ids of our own choosing begin so: by it they are told from the beginning of a channel's name.
 OWN_ID_PREFIX = "ctid-"
@@ -34,6 +36,9 @@ _STATE_INTERFACE = re.compile(r"([A-Za-z][A-Za-z0-9]*[/:])[A-Za-z0-9_.@:+*#/-]{1
 _EXTEN = re.compile(r"[A-Za-z0-9_*#+.-]{1,80}")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_ENDPOINT = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_SENDER = re.compile(r"[\w .-]{1,40}")
+_FILE = re.compile(r"/?[A-Za-z0-9_./-]{1,240}\.[A-Za-z0-9]{1,8}")
 _CRITERIA = re.compile(r"[A-Za-z0-9_(),]{0,200}")
 _VARIABLE = re.compile(r"_{0,2}[A-Za-z][A-Za-z0-9_]{0,78}")
 # Functions that only read; others run programs, or read and write files and databases.
@@ -137,6 +142,11 @@ def login_plain(username: str, secret: str) -> Action:
 def ping() -> Action:
     """Ask for a sign of life; needs no permission."""
     return _action("Ping")
+
+
+def list_commands() -> Action:
+    """Ask which actions there are and this user may take: each is a field of the answer, by its name."""
+    return _action("ListCommands")
 
 
 def core_settings() -> Action:
@@ -302,6 +312,26 @@ def hangup(channel: str, *, cause: int = 16) -> Action:
     return _action("Hangup", ("Channel", _channel(channel)), ("Cause", str(cause)))
 
 
+def redirect(channel: str, *, exten: str, context: str) -> Action:
+    """Have a channel go on at an extension, whatever it does now. Class call."""
+    return _action(
+        "Redirect",
+        ("Channel", _channel(channel)),
+        ("Context", _match(_CONTEXT, "context", context)),
+        ("Exten", _match(_EXTEN, "extension", exten)),
+        ("Priority", "1"),
+    )
+
+
+def dialplan_exists(*, exten: str, context: str, channel: str) -> Action:
+    """Ask whether a channel could go on at an extension: the Value is 1 or 0. Class call or reporting.
+
+    Needs func_dialplan.so. Patterns and included contexts count, as when a call goes there.
+    """
+    place = f"{_match(_CONTEXT, 'context', context)},{_match(_EXTEN, 'extension', exten)},1"
+    return _action("Getvar", ("Channel", _channel(channel)), ("Variable", f"DIALPLAN_EXISTS({place})"))
+
+
 def blind_transfer(channel: str, *, exten: str, context: str) -> Action:
     """Send the peer of `channel` to an extension and release `channel`; queues count it as a transfer."""
     return _action(
@@ -309,4 +339,91 @@ def blind_transfer(channel: str, *, exten: str, context: str) -> Action:
         ("Channel", _channel(channel)),
         ("Context", _match(_CONTEXT, "context", context)),
         ("Exten", _match(_EXTEN, "extension", exten)),
+    )
+
+
+def queue_change_priority(queue: str, caller: str, priority: int) -> Action:
+    """Give who waits in a queue another priority, and the place that goes with it. Needs no permission.
+
+    Asterisk before 20.5, or an older branch of that time, does not know `Immediate`: there the place stays.
+    """
+    if not 0 <= priority <= MAX_PENALTY:
+        raise ArgumentError(f"{priority} is not a valid priority")
+    return _action(
+        "QueueChangePriorityCaller",
+        ("Queue", _match(_QUEUE, "queue", queue)),
+        ("Caller", _match(_CHANNEL_NAME, "channel: give its full name", caller)),
+        ("Priority", str(priority)),
+        ("Immediate", "yes"),
+    )
+
+
+# Recording -------------------------------------------------------------------------------------------------
+
+
+def mix_monitor(channel: str, file: str) -> Action:
+    """Record a channel into a file, whose extension is the format; no program is run with it. Class system.
+
+    A name without a path is in the monitor folder of asterisk.conf.
+    """
+    name = _match(_FILE, "file of a recording", file)
+    if any(part in ("", ".", "..") for part in name.removeprefix("/").split("/")):
+        raise ArgumentError(f"{file[:80]!r} is not a valid file of a recording")
+    return _action("MixMonitor", ("Channel", _channel(channel)), ("File", name))
+
+
+def stop_mix_monitor(channel: str) -> Action:
+    """End one recording of a channel; an error when there is none. Class system or call."""
+    return _action("StopMixMonitor", ("Channel", _channel(channel)))
+
+
+def mix_monitor_mute(channel: str, *, muted: bool) -> Action:
+    """Have the recordings of a channel keep silence, or audio again. Class system or call.
+
+    Only for a channel that is recorded: of one without any, Asterisk before 20.5 leaves the lock held.
+    """
+    return _action(
+        "MixMonitorMute",
+        ("Channel", _channel(channel)),
+        ("Direction", "both"),
+        ("State", "1" if muted else "0"),
+    )
+
+
+# Messages --------------------------------------------------------------------------------------------------
+
+
+def message_send(endpoint: str, text: str, sender: str) -> Action:
+    """Send a text to the contacts of a PJSIP endpoint; Asterisk answers first, then sends it. Class message.
+
+    `sender` is a name for people. Needs res_pjsip_messaging.so. Base64 keeps every character as it is.
+    """
+    if not text or len(text) > MAX_TEXT or _CONTROL.search(text):
+        raise ArgumentError("that is not a valid text: 1 to 500 characters, without control characters")
+    name = _match(_SENDER, "sender's name", sender)
+    return _action(
+        "MessageSend",
+        ("To", f"pjsip:{_match(_ENDPOINT, 'endpoint', endpoint)}"),
+        ("From", f'"{name}" <sip:ctid@localhost>'),
+        ("Base64Body", base64.b64encode(text.encode()).decode()),
+    )
+
+
+# Calls that ARI makes --------------------------------------------------------------------------------------
+
+
+class DialPlace(msgspec.Struct, frozen=True):
+    """Whom to ring, and where she goes on in the dialplan; made by `dial_place`."""
+
+    endpoint: str
+    extension: str
+    context: str
+
+
+def dial_place(endpoint: str, number: str, context: str) -> DialPlace:
+    """Check what ARI is to be told: one phone, and an extension. Raises as the builders of actions."""
+    return DialPlace(
+        phone(endpoint),
+        _match(_EXTEN, "extension", number),
+        _match(_CONTEXT, "context", context),
     )

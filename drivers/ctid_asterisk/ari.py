@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 
 from ctid_asterisk import actions
+from ctid_asterisk.actions import DialPlace
 
 REQUEST_S = 5.0
 """A request to a PBX on the same site answers in milliseconds; one that does not is lost."""
@@ -146,6 +147,18 @@ class Ari:
             "timeout": str(max(1, round(ring_s))),
         }
         await self._request("POST", f"channels/{channel}", params, {"variables": dict(variables)})
+
+    async def dial(self, channel: str, place: DialPlace, *, ring_s: float, caller_id: str) -> None:
+        """Ring an endpoint; when it answers, it goes on at a place of the dialplan. Returns as it rings."""
+        params = {
+            "endpoint": place.endpoint,
+            "context": place.context,
+            "extension": place.extension,
+            "priority": "1",
+            "callerId": caller_id,
+            "timeout": str(max(1, round(ring_s))),
+        }
+        await self._request("POST", f"channels/{channel}", params)
 
     async def dial_into(
         self,

@@ -3,7 +3,7 @@
 from ctid.model.facts import Leg
 from ctid.model.ids import QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.words import LegState
+from ctid.model.words import LegState, Recording
 from ctid_asterisk.fields import OURS, device_of_channel, is_party
 from ctid_asterisk.rtcp import Reports
 
@@ -29,14 +29,18 @@ class Channel:
         "moving",
         "name",
         "number",
+        "objected",
         "ours",
         "parked",
         "party",
         "person",
         "position",
+        "private",
         "queue",
         "queued_at",
+        "recordings",
         "reports",
+        "silenced",
         "standing",
         "stands_for",
         "state",
@@ -83,10 +87,23 @@ class Channel:
         """The place it is parked at."""
         self.conference = ""
         """The room it is in."""
+        self.private = False
+        self.objected = False
+        self.recordings = 0
+        """How many recordings keep its audio."""
+        self.silenced = False
+        """They keep silence for now."""
         self.reports: Reports | None = None
         """How its audio travels; none until a report tells."""
         self.told: Leg | None = None
         """The leg as it was last told; none while it is not."""
+
+    @property
+    def recording(self) -> Recording:
+        """Whether its audio is kept."""
+        if not self.recordings:
+            return Recording.OFF
+        return Recording.PAUSED if self.silenced else Recording.ON
 
     def rename(self, name: str) -> None:
         """Give it another name: a masquerade."""

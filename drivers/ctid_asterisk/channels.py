@@ -363,6 +363,9 @@ class Channels:
             parked=acting.parked or channel.parked,
             conference=acting.conference or channel.conference,
             supervision=supervision,
+            recording=channel.recording,
+            private=channel.private,
+            objected=channel.objected,
         )
 
     def _calls_out(self, channel: Channel) -> bool:

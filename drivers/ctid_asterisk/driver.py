@@ -15,6 +15,7 @@ from ctid.clock import SystemClock
 from ctid.model.capabilities import Capability
 from ctid.model.commands import (
     AgentCommand,
+    CallCommand,
     Command,
 )
 from ctid.model.errors import (
@@ -34,6 +35,8 @@ from ctid.tasks import TaskOwner
 from ctid_asterisk import actions, versions
 from ctid_asterisk.actions import Action
 from ctid_asterisk.agent_commands import AgentCommands
+from ctid_asterisk.ari import Ari
+from ctid_asterisk.call_commands import CallCommands
 from ctid_asterisk.normalize import REPORTS, VARIABLES, Normalizer, UnreadableError
 from ctid_asterisk.recall import read_counters, recall
 from ctid_asterisk.recording import Recording, Tap, record
@@ -89,6 +92,12 @@ def _excluded(settings: Settings) -> frozenset[str]:
     if not settings.filter_at_source:
         return frozenset()
     return NOISE if settings.quality else NOISE | REPORTS
+
+
+def _calling_ari(settings: Settings) -> Ari | None:
+    """ARI without its event socket, by which calls are made; none where it is not configured."""
+    ari = settings.ari
+    return Ari(ari.url, ari.username, ari.password, ari.app) if ari is not None else None
 
 
 class AsteriskDriver:
@@ -168,6 +177,13 @@ class AsteriskConnection:
             on_failure=self._fail,
         )
         self._agents = AgentCommands(self._act, self._roster)
+        self._calls = CallCommands(
+            self._act,
+            self._roster,
+            channels=lambda: self._normalizer.channels,
+            ari=_calling_ari(settings),
+            look_again=self._look_again,
+        )
         self._session = AmiSession(
             Credentials(username=settings.username, secret=settings.secret, plain=settings.tls),
             excluded=_excluded(settings),
@@ -190,7 +206,7 @@ class AsteriskConnection:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What can be asked of it now."""
-        able = {Capability.AGENT_COMMANDS}
+        able = {Capability.AGENT_COMMANDS, *self._calls.abilities}
         if self._supervising.ready:
             able |= {
                 Capability.SUPERVISE,
@@ -199,6 +215,7 @@ class AsteriskConnection:
                 Capability.PIN,
                 Capability.HEAR_CUSTOMER,
                 Capability.NOTICE_TONE,
+                Capability.DIAL,
             }
         return frozenset(able)
 
@@ -232,6 +249,8 @@ class AsteriskConnection:
         self._supervising.version = ready.asterisk_version
         for warning in versions.warnings(ready.asterisk_version):
             log.warning(warning, pbx=self.pbx)
+        if self._tap is None:  # a capture is of a link that commands nothing
+            await self._calls.learn()
         up = LinkUp(pbx=self.pbx, at=self._now(), driver="asterisk", version=ready.asterisk_version)
         self._batches.put_nowait([up])
         if self._settings.ari is not None:
@@ -260,6 +279,7 @@ class AsteriskConnection:
             self._timer.cancel()
         await self._snapshots.close()
         await self._tasks.close()
+        await self._calls.close()
         if self._writer is not None:
             self._writer.close()
 
@@ -418,6 +438,13 @@ class AsteriskConnection:
         """Take a new snapshot; see `ctid.ports.Connection`."""
         await self._snapshots.take(reason)
 
+    async def _look_again(self) -> None:
+        """Have told what no event tells. Raises PbxUnavailable: the link is lost meanwhile."""
+        try:
+            await self.resync(SnapshotReason.REQUEST)
+        except LinkError as error:
+            raise PbxUnavailable(f"the link to the PBX was lost ({error})") from error
+
     def _set_fence(self, token: str) -> None:
         if self._lost is not None:
             raise LinkError(f"no snapshot: the link was lost ({self._lost})")
@@ -471,6 +498,8 @@ class AsteriskConnection:
         """Carry out a command; see `ctid.ports.Connection`."""
         if isinstance(command, AgentCommand):
             await self._agents.execute(command)
+        elif isinstance(command, CallCommand):
+            await self._calls.execute(command)
         else:
             await self._supervising.execute(command)
 

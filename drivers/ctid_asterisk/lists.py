@@ -14,6 +14,7 @@ from ctid.model.facts import DeviceInfo, QueueInfo, Snapshot
 from ctid.model.ids import QueueId, safe_id
 from ctid.model.instant import Instant
 from ctid.model.words import DeviceState, SnapshotReason
+from ctid_asterisk.act_events import load_kept
 from ctid_asterisk.channel import Channel
 from ctid_asterisk.channel_events import BASIC, HOLDING
 from ctid_asterisk.channels import Channels
@@ -35,7 +36,7 @@ class Lists(Struct, frozen=True):
     devices: Sequence[Message] | None
     """DeviceStateList."""
     holds: Sequence[Message] | None
-    """Status with CHANNEL(onhold)."""
+    """Status with CHANNEL(onhold) and the variables of `act_events.KEPT`."""
     bridges: Sequence[Message] | None = None
     """BridgeList."""
     parked: Sequence[Message] | None = None
@@ -88,7 +89,11 @@ def _load(state: Normalizer, lists: Lists, now: Instant) -> None:
     _load_pool(state, lists.agents or ())
     for item in lists.holds or ():
         channel = state.channels.by_id.get(item.legible.get("uniqueid", ""))
-        if channel is not None and item.get("Variable") == "CHANNEL(onhold)=1":
+        if channel is None:
+            continue
+        variables = item.all("Variable")
+        load_kept(channel, variables)
+        if "CHANNEL(onhold)=1" in variables:
             _load_hold(state, channel)
     for item in lists.queues or ():
         _load_queue(state, item, now)

@@ -11,6 +11,7 @@ from msgspec.structs import force_setattr
 from ctid.model.facts import Fact
 from ctid.model.ids import PbxId
 from ctid.model.instant import Instant
+from ctid_asterisk.act_events import FLAGS, RECORDING, ActEvents
 from ctid_asterisk.call_events import CallEvents
 from ctid_asterisk.channel_events import ChannelEvents
 from ctid_asterisk.departures import VARIABLE
@@ -23,7 +24,7 @@ from ctid_asterisk.wire import Message
 
 __all__ = ["REPORTS", "VARIABLES", "Fields", "Normalizer", "UnreadableError"]
 
-VARIABLES = frozenset({VARIABLE})
+VARIABLES = frozenset({VARIABLE, RECORDING, *FLAGS})
 """The channel variables whose `VarSet` is read here."""
 REPORTS = frozenset({"RTCPSent", "RTCPReceived"})
 """The events of how audio travels, which are read only when that is wanted."""
@@ -48,6 +49,7 @@ class Normalizer(Told):
         queues = QueueEvents(self)
         monitoring = MonitoringEvents(self)
         channels = ChannelEvents(self, queues.goes_on, monitoring.newchannel)
+        acts = ActEvents(self)
         self._departures = queues.departures
         self._handlers: dict[str, Handler] = {
             **channels.handlers,
@@ -56,6 +58,8 @@ class Normalizer(Told):
             **DeviceEvents(self).handlers,
             **monitoring.handlers,
             **(channels.reports if quality else {}),
+            **acts.handlers,
+            "VarSet": _both(queues.handlers["VarSet"], acts.handlers["VarSet"]),
         }
         self.wanted = frozenset(self._handlers)
         """The names of the events that are read here."""
@@ -93,3 +97,13 @@ class Normalizer(Told):
             for fact in facts:
                 force_setattr(fact, "source", name)  # frozen for all who get it; nobody has seen it yet
         return facts
+
+
+def _both(one: Handler, other: Handler) -> Handler:
+    """Two rooms read the same event, each some of it."""
+
+    def read(fields: Fields, at: Instant) -> None:
+        one(fields, at)
+        other(fields, at)
+
+    return read

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ctid.model.ids import AgentId, QueueId, safe_id
-from ctid_asterisk.fields import agent_of_interface, natural
+from ctid_asterisk.fields import agent_of_interface, is_party, natural
 from ctid_asterisk.members import Key
 from ctid_asterisk.wire import Message
 
@@ -92,6 +92,14 @@ class Roster:
         hers = [known for known in self._known.values() if agent_of_interface(known.interface) == agent]
         known = max(hers, key=lambda known: known.present, default=None)
         return known.interface if known is not None else None
+
+    def interface(self, agent: AgentId) -> str:
+        """What the PBX dials for an agent, if that is a phone and no Local channel; empty when it is not."""
+        known = self.last_known(agent, QueueId(""))
+        if known is None:
+            return ""
+        ways = (known.interface, known.state_interface)
+        return next((way for way in ways if is_party(way)), "")
 
     def last_known(self, agent: AgentId, queue: QueueId) -> Known | None:
         """What is known of an agent: in this queue best, else where she is a member, else where she was."""

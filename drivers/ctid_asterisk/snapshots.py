@@ -14,6 +14,7 @@ from ctid.model.instant import Instant
 from ctid.model.words import SnapshotReason
 from ctid.tasks import TaskOwner
 from ctid_asterisk import actions
+from ctid_asterisk.act_events import KEPT
 from ctid_asterisk.actions import Action
 from ctid_asterisk.lists import Lists
 from ctid_asterisk.normalize import UnreadableError
@@ -230,7 +231,7 @@ def _end(future: asyncio.Future[None]) -> None:
 
 
 def _holds() -> Action:
-    return actions.status(variables=["CHANNEL(onhold)"])
+    return actions.status(variables=["CHANNEL(onhold)", *KEPT])
 
 
 def _cure(name: str) -> str:

@@ -62,6 +62,11 @@ password = "ctid-lab"
 ring_s = {ring_s}
 phone_keys = {phone_keys}
 
+[calls]
+allowed_prefixes = ["8000"]
+ring_s = {ring_s}
+message_from = "Supervision"
+
 {law}"""
 
 LAW = """\
@@ -82,7 +87,7 @@ reads_burst = 2000
 """
 """Tests and benches ask again and again, all with the tokens of a few users."""
 
-_QUEUES = (("support", "Support", 5), ("sales", "Sales", 0), ("desk", "Desk", 0))
+_QUEUES = (("support", "Support", 5, "7000"), ("sales", "Sales", 0, "7001"), ("desk", "Desk", 0, "7002"))
 _TEAMS = {"1001": "north", "1002": "north", "1003": "north", "1004": "north", PROTECTED: "staff"}
 
 
@@ -161,8 +166,8 @@ def write_configuration(
         text += f'\n[[phone]]\nname = "{phone}"\npbx = "lab"\naddress = "PJSIP/{phone}"\n'
     text += f'\n[[phone]]\nname = "{OUTSIDE_PHONE}"\npbx = "lab"\naddress = "PJSIP/{SUPERVISORS[-1]}"\n'
     text += f'outside = true\npin = "{PIN}"\n'
-    for queue, name, wrapup in _QUEUES:
-        text += f'\n[[queue]]\nid = "{queue}"\nname = "{name}"\nwrapup_s = {wrapup}\n'
+    for queue, name, wrapup, number in _QUEUES:
+        text += f'\n[[queue]]\nid = "{queue}"\nname = "{name}"\nwrapup_s = {wrapup}\nnumber = "{number}"\n'
     for agent, team in _TEAMS.items():
         text += f'\n[[agent]]\nid = "{agent}"\nteam = "{team}"\n'
         text += "protected = true\n" if agent == PROTECTED else ""

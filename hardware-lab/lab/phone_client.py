@@ -54,6 +54,7 @@ class Phone:
         self.registration_code = 0
         self.digits = ""
         self.transfers: list[int] = []
+        self.messages: list[wire.Text] = []
         self._process = process
         self._changed = asyncio.Event()
         self._gone: PhoneError | None = None
@@ -98,6 +99,8 @@ class Phone:
                 self.digits += message.digit
             case wire.TransferState():
                 self.transfers.append(message.code)
+            case wire.Text():
+                self.messages.append(message)
         self._changed.set()
 
     def lost(self, error: PhoneError) -> None:

@@ -158,6 +158,10 @@ class Phone(pj.Account):  # type: ignore[misc]  # pjsua2 comes without types
             wire.Registration(self.number, prm.code, prm.reason, bool(info.regIsActive), time.monotonic())
         )
 
+    def onInstantMessage(self, prm: pj.OnInstantMessageParam) -> None:  # noqa: N802  # pjsua2's name
+        """Tell the test about a text; pjsua2 has accepted it."""
+        self.emit(wire.Text(self.number, prm.msgBody, prm.fromUri, time.monotonic()))
+
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802  # pjsua2's name
         """Ring on the first free line, or answer busy where there is none."""
         line = next((line for line in range(1, self.lines + 1) if line not in self.calls), 0)

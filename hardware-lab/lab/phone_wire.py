@@ -181,13 +181,22 @@ class TransferState(msgspec.Struct, tag_field="is", tag="transfer", frozen=True)
     at: float
 
 
+class Text(msgspec.Struct, tag_field="is", tag="text", frozen=True):
+    """A SIP MESSAGE (RFC 3428) came: its text, and the From header as it is."""
+
+    phone: str
+    text: str
+    sender: str
+    at: float
+
+
 class Ready(msgspec.Struct, tag_field="is", tag="ready", frozen=True):
     """The process takes requests now."""
 
     pid: int
 
 
-PhoneEvent = Registration | CallState | Digit | TransferState
+PhoneEvent = Registration | CallState | Digit | TransferState | Text
 AnyMessage = Ready | Done | HeardSamples | PhoneEvent
 REQUESTS = msgspec.json.Decoder(AnyRequest)
 MESSAGES = msgspec.json.Decoder(AnyMessage)

@@ -24,8 +24,14 @@ from ctid.api.server import ApiServer
 from ctid.audit import Audit
 from ctid.audit.retention import AuditDays, Retention
 from ctid.audit.subjects import AuditReader, Subjects
+from ctid.calls.acts import Acts
+from ctid.calls.index import RecordingIndex
+from ctid.calls.outreach import OutreachService
+from ctid.calls.policy import CallPolicy
+from ctid.calls.recordings import Recordings
+from ctid.calls.service import CallService
 from ctid.hub import Hub
-from ctid.model.commands import Command, LogInAgent, LogOutAgent, PauseAgent, ResumeAgent
+from ctid.model.commands import CallCommand, Command, LogInAgent, LogOutAgent, PauseAgent, ResumeAgent
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError, NotFound
 from ctid.model.facts import (
@@ -52,9 +58,11 @@ from ctid.supervision.law import Law
 from ctid.supervision.requests import ChangeRequest, StartRequest
 from ctid.supervision.rights import Staff
 from ctid.tasks import TaskOwner
+from helpers.acts_desk import ActedPbx
 from helpers.fakes import FakeConnection
 
 PBX = PbxId("lab")
+CALL_POLICY = CallPolicy(prefixes=("01", "8000"))
 BOOT = "0123456789abcdef"
 NOW = Instant(1_780_000_000.25)
 CALL = CallId("lab.100.1")
@@ -269,16 +277,20 @@ class FakeReconciler:
 
 
 class PlayedQueues(FakeConnection):
-    """A PBX whose queues do what they are told, and that tells of it at once."""
+    """A PBX whose queues and calls do what they are told, and that tells of it at once."""
 
     def __init__(self, hub: Hub) -> None:
         super().__init__()
         self._hub = hub
         self.refuses: dict[str, CtidError] = {}
         """By queue: what a command there is refused with."""
+        self.acted = ActedPbx(hub, PBX)
 
     async def execute(self, command: Command) -> None:
-        """Carry out a command to an agent."""
+        """Carry out a command to an agent, or of a call."""
+        if isinstance(command, CallCommand):
+            await self.acted.execute(command)
+            return
         assert isinstance(command, LogInAgent | LogOutAgent | PauseAgent | ResumeAgent)
         if command.queue in self.refuses:
             raise self.refuses[command.queue]
@@ -311,7 +323,10 @@ class Floor:
     """A hub with one call between customer 0612345678 and agent 1001, and the API before it."""
 
     def __init__(
-        self, limits: Limits | None = None, required: tuple[str, ...] = ("lab",), listen: str = "127.0.0.1:0"
+        self,
+        limits: Limits | None = None,
+        required: tuple[str, ...] = ("lab",),
+        listen: str = "127.0.0.1:0",
     ) -> None:
         profiles = Profiles(
             agents={
@@ -332,10 +347,15 @@ class Floor:
             staff=Staff(teams={AgentId("1009"): ""}, protected=frozenset({AgentId("1004")})),
             law=Law(periods_required=False),
         )
+        acts = Acts(self.hub, self.clock)
+        self.index = RecordingIndex(Path())
+        self.recordings = Recordings(self.hub, self.index, 180)
         self.context = ApiContext(
             hub=self.hub,
             supervisions=self.supervisions,
             agents=AgentService(self.hub, Commander(self.hub), AGENT_POLICY, self.clock),
+            calls=CallService(self.hub, acts, CALL_POLICY, self.recordings, self.clock),
+            outreach=OutreachService(self.hub, acts, CALL_POLICY, self.clock, lambda: True),
             reconciler=self.reconciler,
             history=self.history,
             audit=self.audit,
@@ -359,6 +379,7 @@ class Floor:
 
     async def __aenter__(self) -> Self:
         self._folder.mkdir()
+        self.index.path = self._folder / "recordings.db"
         self._tasks.spawn("hub", self.hub.run())
         self.hub.attach(PBX, self.pbx)
         await self.server.start()
@@ -372,6 +393,8 @@ class Floor:
         await self._http.close()
         await self.server.close()
         await self._tasks.close()
+        self.recordings._thread.shutdown()
+        self.index.close()
         rmtree(self._folder)
 
     @property

@@ -7,8 +7,10 @@ from openapi_spec_validator import validate
 
 from api.support import CALL, SESSION, Floor
 from ctid.agents.service import AgentService
-from ctid.api.context import Agents, Supervisions
+from ctid.api.context import Agents, Calls, Outreach, Supervisions
 from ctid.api.operations import OPERATIONS, Operation
+from ctid.calls.outreach import OutreachService
+from ctid.calls.service import CallService
 from ctid.model.users import UserRole
 from ctid.supervision.service import SupervisionService
 
@@ -44,6 +46,38 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "devices.get": [{"id": "PJSIP_1001"}, {"id": "none"}],
     "calls.list": [{}, {"agent": "1001"}, {"queue": "sales"}],
     "calls.get": [{"id": CALL}, {"id": "none"}],
+    "calls.create": [
+        {"agent": "1002", "number": "80003001"},
+        {"agent": "1002", "number": "0033"},
+        {"agent": "1001", "number": "80003001"},
+        {"agent": "none", "number": "1&2"},
+    ],
+    "calls.hang_up": [
+        {"id": CALL},
+        {"id": CALL, "party": "100.2"},
+        {"id": "none"},
+        {"id": CALL, "party": "x"},
+    ],
+    "calls.transfer": [
+        {"id": CALL, "to": "1002"},
+        {"id": CALL, "to": {"queue": "none"}},
+        {"id": CALL, "to": "0033"},
+        {"id": CALL, "to": ["1"]},
+    ],
+    "calls.prioritize": [{"id": CALL}, {"id": "none", "position": 2}, {"id": CALL, "position": 0}],
+    "calls.record": [
+        {"id": CALL, "action": "start", "basis": "training"},
+        {"id": CALL, "action": "pause"},
+        {"id": CALL, "action": "?"},
+    ],
+    "calls.private": [{"id": CALL}, {"id": "none"}],
+    "calls.objected": [{"id": CALL}, {"id": CALL, "why": "x"}],
+    "agents.message": [
+        {"id": "1002", "text": "line 2"},
+        {"id": "none", "text": "x"},
+        {"id": "1002", "text": ""},
+    ],
+    "recordings.list": [{}, {"agent": "1001", "limit": 1}, {"cursor": "?"}],
     "figures.get": [{}, {"queue": "support", "agent": "1001"}, {"since": "yesterday"}],
     "figures.calls": [{"limit": 2}, {"kind": "?"}, {"cursor": "?"}],
     "audit.list": [{}, {"agent": "1001", "limit": 1}, {"since": "yesterday"}, {"cursor": "?"}],
@@ -78,6 +112,10 @@ def test_the_services_fit() -> None:
     assert fitting is SupervisionService
     commanding: type[Agents] = AgentService
     assert commanding is AgentService
+    acting: type[Calls] = CallService
+    assert acting is CallService
+    reaching: type[Outreach] = OutreachService
+    assert reaching is OutreachService
 
 
 async def over_http(floor: Floor, operation: Operation, role: str, params: dict[str, Any]) -> Any:

@@ -268,19 +268,25 @@ async def test_scheme_is_not_case_sensitive(floor: Floor) -> None:
 async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> None:
     """Who sees the floor reads it; supervisor and admin supervise; admin has the audit; others see little."""
     little = {
-        UserRole.AGENT: {"agents.get", "agents.story", "agents.sessions", "periods.get"},
+        UserRole.AGENT: {
+            *("agents.get", "agents.story", "agents.sessions", "periods.get"),
+            *("calls.private", "calls.objected"),
+        },
         UserRole.PRINCIPAL: {"figures.get", "agents.sessions", "periods.get"},
     }
     if role in little:
         commands = operation.method == "POST" and operation.name.startswith("agents.")
+        commands = commands and operation.name != "agents.message"
         may = operation.name in little[role] or (role is UserRole.AGENT and commands)
     else:
         accounts = operation.name.startswith(("audit.", "retention.", "subjects."))
-        supervising = operation.name.startswith(("supervisions.", "ghosts.", "draw."))
+        supervising = operation.name.startswith(("supervisions.", "ghosts.", "draw.", "recordings."))
         reads = operation.method == "GET" and not supervising and not accounts
         may = reads or role is UserRole.ADMIN or (role is UserRole.SUPERVISOR and not accounts)
     assert (role in operation.roles) is may
     body = operation.example
+    if operation.name == "calls.create":
+        body = {**(body or {}), "agent": "1002"}  # who is free
     ident = "1001" if role is UserRole.AGENT else "x"
     path = "/api/v1" + operation.path.replace("{kind}", "agent").replace("{id}", ident)
     query = "?team=none" if operation.name == "draw.get" else ""

@@ -10,6 +10,11 @@ from ctid_asterisk.wire import Message
 Fields = dict[str, str]
 Say = Callable[[Fields], str]
 
+COMMANDS = (
+    *("Hangup", "BlindTransfer", "Redirect", "Getvar", "Setvar", "QueueChangePriorityCaller"),
+    *("MixMonitor", "StopMixMonitor", "MixMonitorMute", "MessageSend"),
+)
+"""The actions of acts on calls, which this Asterisk and this user have."""
 CLOSE = "<close>"
 """Said instead of an answer: the connection ends there."""
 
@@ -66,6 +71,7 @@ class AmiServer:
             "PJSIPShowContacts": answer("Message: No Contacts found", status="Error"),
             "ShowDialPlan": self.dialplan,
             "BlindTransfer": answer(),
+            "ListCommands": answer(*[f"{name}: what it does  (Priv: call,all)" for name in COMMANDS]),
             "Setvar": self.variable_set,
         }
         self._writer: asyncio.StreamWriter | None = None

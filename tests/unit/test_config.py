@@ -10,12 +10,14 @@ from ctid.config import (
     AfterCallWorkConfig,
     AgentConfig,
     AgentRules,
+    CallsConfig,
     Config,
     ConfigError,
     HttpConfig,
     LogConfig,
     MqttConfig,
     PbxConfig,
+    RecordingConfig,
     Secret,
     SupervisionConfig,
     TeamConfig,
@@ -28,7 +30,12 @@ from ctid.ports import SettingsError
 
 HASH = hashlib.sha256(b"x").hexdigest()
 MINIMAL = '[[pbx]]\nid = "main"\ndriver = "asterisk"\n'
-MAY_BE_EMPTY = {"agents.pause_reasons", "supervision.outside_prefixes", "period.dates"}
+MAY_BE_EMPTY = {
+    "agents.pause_reasons",
+    "calls.allowed_prefixes",
+    "period.dates",
+    "supervision.outside_prefixes",
+}
 """Lists that are shipped as they are by default: empty."""
 SHIPPED = Path(__file__).parents[2] / "config" / "ctid.toml"
 
@@ -246,6 +253,7 @@ def test_shipped_file_has_every_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (config.site, config.http, config.log) == ("main", HttpConfig(), LogConfig())
     assert config.supervision == SupervisionConfig()
     assert config.mqtt == MqttConfig()
+    assert (config.calls, config.recording) == (CallsConfig(), RecordingConfig())
     assert (config.agent_rules, config.after_call_work) == (AgentRules(), AfterCallWorkConfig())
     assert config.state_directory == Config(pbx=()).state_directory
 

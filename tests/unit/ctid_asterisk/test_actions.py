@@ -53,6 +53,34 @@ def test_encode() -> None:
         ),
         (actions.fence("b1-7"), "Setvar", {"Variable": "CTIDFENCE", "Value": "b1-7"}),
         (actions.hangup(CHANNEL), "Hangup", {"Channel": CHANNEL, "Cause": "16"}),
+        (actions.list_commands(), "ListCommands", {}),
+        (
+            actions.redirect(CHANNEL, exten="1002", context="x"),
+            "Redirect",
+            {"Channel": CHANNEL, "Context": "x", "Exten": "1002", "Priority": "1"},
+        ),
+        (
+            actions.dialplan_exists(exten="*45", context="x", channel=CHANNEL),
+            "Getvar",
+            {"Channel": CHANNEL, "Variable": "DIALPLAN_EXISTS(x,*45,1)"},
+        ),
+        (
+            actions.queue_change_priority("support", CHANNEL, 3),
+            "QueueChangePriorityCaller",
+            {"Queue": "support", "Caller": CHANNEL, "Priority": "3", "Immediate": "yes"},
+        ),
+        (actions.mix_monitor(CHANNEL, "/a/b.wav"), "MixMonitor", {"Channel": CHANNEL, "File": "/a/b.wav"}),
+        (actions.stop_mix_monitor(CHANNEL), "StopMixMonitor", {"Channel": CHANNEL}),
+        (
+            actions.mix_monitor_mute(CHANNEL, muted=True),
+            "MixMonitorMute",
+            {"Channel": CHANNEL, "Direction": "both", "State": "1"},
+        ),
+        (
+            actions.message_send("1001", "hé", "Anna B."),
+            "MessageSend",
+            {"To": "pjsip:1001", "From": '"Anna B." <sip:ctid@localhost>', "Base64Body": "aMOp"},
+        ),
         (
             actions.blind_transfer(CHANNEL, exten="takeover-7", context="ctid"),
             "BlindTransfer",
@@ -258,3 +286,34 @@ def test_a_phone_does_not_break_a_line() -> None:
         with pytest.raises(InjectionError):
             actions.phone(f"PJSIP/2001{breaker}Action: Originate")
     assert actions.phone("PJSIP/2001") == "PJSIP/2001"
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: actions.redirect(CHANNEL, exten="1,2", context="x"),
+        lambda: actions.redirect("PJSIP/1001", exten="1", context="x"),
+        lambda: actions.dialplan_exists(exten="1)", context="x", channel=CHANNEL),
+        lambda: actions.dialplan_exists(exten="1", context="x,y", channel=CHANNEL),
+        lambda: actions.queue_change_priority("q", "1.1", 3),
+        lambda: actions.queue_change_priority("q", CHANNEL, -1),
+        lambda: actions.mix_monitor(CHANNEL, "a.wav,b"),
+        lambda: actions.mix_monitor(CHANNEL, "../a.wav"),
+        lambda: actions.mix_monitor(CHANNEL, "/a//b.wav"),
+        lambda: actions.mix_monitor(CHANNEL, "a|reboot.wav"),
+        lambda: actions.mix_monitor(CHANNEL, "a"),
+        lambda: actions.message_send("1001", "", "x"),
+        lambda: actions.message_send("1001", "a\nb", "x"),
+        lambda: actions.message_send("1001", "x" * 501, "x"),
+        lambda: actions.message_send("1001", "\N{EURO SIGN}" * 400, "x"),
+        lambda: actions.message_send("1001@x", "x", "x"),
+        lambda: actions.message_send("1001", "x", 'x" <sip:y>'),
+        lambda: actions.dial_place("Local/1@x", "1", "x"),
+        lambda: actions.dial_place("PJSIP/1", "1&2", "x"),
+        lambda: actions.dial_place("PJSIP/1", "1", "x y"),
+    ],
+)
+def test_acts_on_calls_say_one_thing(build: Callable[[], object]) -> None:
+    """No list, no path that climbs, no option, no second line: whatever is more than it says is refused."""
+    with pytest.raises(EncodeError):
+        build()

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from ctid_asterisk import ari as rooms
+from ctid_asterisk.actions import dial_place
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.wire import EncodeError
 
@@ -167,6 +168,20 @@ REQUESTS: list[tuple[Callable[[Ari], Awaitable[object]], str, str, dict[str, str
             "timeout": "1",
         },
         {"variables": {"V": "x"}},
+    ),
+    (
+        lambda ari: ari.dial("c", dial_place("PJSIP/1001", "80003001", "x"), ring_s=20.0, caller_id="1001"),
+        "POST",
+        "channels/c",
+        {
+            "endpoint": "PJSIP/1001",
+            "context": "x",
+            "extension": "80003001",
+            "priority": "1",
+            "callerId": "1001",
+            "timeout": "20",
+        },
+        None,
     ),
 ]
 

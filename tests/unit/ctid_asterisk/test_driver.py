@@ -12,9 +12,16 @@ from structlog.testing import capture_logs
 
 from ctid.clock import SystemClock
 from ctid.model.capabilities import Capability
-from ctid.model.commands import EndSupervision, PauseAgent, StartSupervision, SwitchSupervision, TakeOver
+from ctid.model.commands import (
+    EndSupervision,
+    HangUpLegs,
+    PauseAgent,
+    StartSupervision,
+    SwitchSupervision,
+    TakeOver,
+)
 from ctid.model.entities import Supervision
-from ctid.model.errors import CtidError, LinkError, LinkRefused, PbxRefused, PbxTimeout
+from ctid.model.errors import CtidError, LinkError, LinkRefused, PbxRefused, PbxTimeout, PbxUnavailable
 from ctid.model.facts import (
     Fact,
     LegChanged,
@@ -38,6 +45,13 @@ from helpers.ami_words import PBX, Channel, caller, dialled, member_event, membe
 from helpers.patience import until
 
 AT = Instant(1000.0)
+WITHOUT_ARI = {
+    Capability.AGENT_COMMANDS,
+    Capability.CALL_COMMANDS,
+    Capability.MESSAGE,
+    Capability.PRIORITIZE,
+    Capability.RECORD,
+}
 SESSION = Supervision(
     id=SupervisionId("s1"),
     pbx=PBX,
@@ -227,7 +241,7 @@ class TestSnapshot:
             assert (up.driver, up.version) == ("asterisk", "22.10.1")
             assert isinstance(snapshot, Snapshot)
             assert ([leg.id for leg in snapshot.legs], len(snapshot.members)) == (["1.1"], 1)
-            assert it.connection.capabilities == {Capability.AGENT_COMMANDS}
+            assert it.connection.capabilities == WITHOUT_ARI
         assert it.over == "closed"
 
     async def test_events_before_the_fence_are_in_the_snapshot(self, ami: AmiServer) -> None:
@@ -703,7 +717,7 @@ class TestAri:
         ari.status = 401
         async with connected(ami, **with_ari(ari)) as it:
             await it.has(Snapshot)
-            assert it.connection.capabilities == {Capability.AGENT_COMMANDS}
+            assert it.connection.capabilities == WITHOUT_ARI
             with pytest.raises(CtidError) as refused:
                 await it.connection.execute(EndSupervision(supervision=SupervisionId("s1")))
             assert refused.value.code == "pbx.link_down"
@@ -838,6 +852,26 @@ async def test_agents_are_commanded(ami: AmiServer) -> None:
         await it.has(MemberChanged)
         await it.connection.execute(pause)
         assert ami.count("QueuePause") == 1
+
+
+async def test_calls_are_acted_on(ami: AmiServer) -> None:
+    """By the channels that the lists told; what the user may not do is no ability, and a snapshot follows."""
+    ami.says["ListCommands"] = answer(
+        "Hangup: x", "BlindTransfer: x", "Redirect: x", "Getvar: x", "Setvar: x"
+    )
+    ami.says["Hangup"] = answer("Message: Channel Hungup")
+    ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", customer().item())
+    async with connected(ami) as it:
+        await it.has(Snapshot)
+        assert it.connection.capabilities == {Capability.AGENT_COMMANDS, Capability.CALL_COMMANDS}
+        await it.connection.execute(HangUpLegs(legs=(LegId("1.1"),)))
+        assert [fields["channel"] for fields in ami.asked if fields["action"] == "Hangup"] == [
+            customer().name
+        ]
+        await it.connection._look_again()
+        await it.has(Snapshot, 2)
+    with pytest.raises(PbxUnavailable):
+        await it.connection._look_again()
 
 
 class TestHangUp:

@@ -58,3 +58,15 @@ def test_what_is_no_members_is_left_out() -> None:
     assert roster.last_known(ALICE, SUPPORT) is None
     roster.read(member_event(Penalty="x"))
     assert roster.members(ALICE, SUPPORT)[0].penalty == 0
+
+
+def test_by_which_phone_an_agent_is_reached() -> None:
+    """Her interface, or the phone whose state counts for it; no Local channel, and no hint."""
+    roster = Roster()
+    assert roster.interface(ALICE) == ""
+    roster.read(member_event(Interface="Local/1001@x/n", StateInterface="hint:1001@ext-local"))
+    assert roster.interface(ALICE) == ""
+    roster.read(member_event(Interface="Local/1001@x/n", StateInterface="PJSIP/desk"))
+    assert roster.interface(ALICE) == "PJSIP/desk"
+    roster.replace_present([member_item()])
+    assert roster.interface(ALICE) == "PJSIP/1001"

@@ -193,6 +193,18 @@ def test_occurrence_tells_its_figures() -> None:
     assert (event["data"]["wait_s"], event["data"]["call"]) == (31.5, "p.1")
 
 
+def test_a_text_is_told_of_the_agent() -> None:
+    """Under its own type, with who sent it; other events have no such field."""
+    told = Occurrence(
+        seq=4, at=AT, name="agent_message", pbx=PBX, agent=AgentId("1001"), by="sofia", text="line 2"
+    )
+    (event,) = tell(told)
+    assert (event["type"], event["subject"]) == ("ctid.agent.message", "agents/1001")
+    assert (event["data"]["agent"], event["data"]["by"], event["data"]["text"]) == ("1001", "sofia", "line 2")
+    (drift,) = tell(Occurrence(seq=5, at=AT, name="state_drifted", pbx=PBX))
+    assert (drift["subject"], "text" in drift["data"]) == ("pbx/p", False)
+
+
 def test_drops_are_told() -> None:
     """The event of dropped events counts them, and no two such events have the same id."""
     first, second = (

@@ -4,7 +4,7 @@ from ctid.model.facts import QualityMeasured
 from ctid.model.ids import DeviceId, LegId, QueueId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.quality import Quality
-from ctid.model.words import CallState, Direction, LegState, PartyState, Role
+from ctid.model.words import CallState, Direction, LegState, PartyState, Recording, Role
 from ctid.state.changes import Update
 from helpers.floor import BASE, Floor, ended
 
@@ -332,3 +332,33 @@ def test_how_a_legs_audio_travels_is_told_of_its_party(floor: Floor) -> None:
     floor.hangs_up("c1")
     floor.customer_dials("c1")
     assert floor.party("c1", "c1").quality is None
+
+
+def test_a_flag_stays_with_the_call(floor: Floor) -> None:
+    """Also when the leg that told it has left; a leg that goes on in another call takes it along."""
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    assert (floor.call("c1").private, floor.call("c1").objected) == (False, False)
+    floor.put_leg("a1", private=True)
+    floor.hangs_up("a1")
+    assert (floor.call("c1").private, floor.call("c1").objected) == (True, False)
+    floor.put_leg("c1", objected=True)
+    floor.customer_dials("c2")
+    floor.put_leg("c1", call="c2")
+    assert (floor.call("c2").private, floor.call("c2").objected) == (False, True)
+    floor.customer_dials("c3")
+    assert not floor.call("c3").objected
+
+
+def test_what_is_recorded_of_a_leg_is_of_the_call(floor: Floor) -> None:
+    """On when one leg is, paused when all that are recorded keep silence, off with the leg."""
+    floor.agent_joins("1001", "support")
+    floor.agent_serves("1001", "support", "c1", "a1")
+    told = [floor.call("c1").recording]
+    for leg, state in (("a1", Recording.PAUSED), ("c1", Recording.ON), ("c1", Recording.OFF)):
+        floor.put_leg(leg, recording=state)
+        told.append(floor.call("c1").recording)
+    floor.hangs_up("a1")
+    told.append(floor.call("c1").recording)
+    off, on, paused = Recording.OFF, Recording.ON, Recording.PAUSED
+    assert told == [off, paused, on, paused, off]

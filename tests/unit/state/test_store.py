@@ -1,7 +1,7 @@
 from msgspec.structs import replace
 
 from ctid.model.entities import Agent, Call, Device, Entity, Pbx, Queue
-from ctid.model.facts import CallerAbandoned, CallServed, OfferMissed
+from ctid.model.facts import AgentMessaged, CallerAbandoned, CallServed, OfferMissed
 from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.words import (
     AgentState,
@@ -456,3 +456,15 @@ def test_a_device_that_no_member_names_belongs_to_nobody(floor: Floor) -> None:
     """A supervisor's phone is a device without an agent."""
     floor.phone("2001", DeviceState.IDLE)
     assert floor.store.devices[DeviceId("2001")].agent is None
+
+
+def test_a_text_to_an_agent_is_told_onwards(floor: Floor) -> None:
+    """As an occurrence, with who sent it; it changes no entity."""
+    floor.agent_joins("1001", "support")
+    told = floor.tell(
+        AgentMessaged(pbx=floor.pbx, at=floor.now, agent=AgentId("1001"), text="line 2", by="sofia")
+    )
+    assert [(u.name, u.agent, u.by, u.text, u.seq) for u in told if isinstance(u, Occurrence)] == [
+        ("agent_message", "1001", "sofia", "line 2", floor.store.seq)
+    ]
+    assert len(told) == 1
