@@ -362,7 +362,12 @@ class _Rooms:
         )
         tokens = TokenTable(config.tokens)
         recorder = Recorder(audit, self._clock)
-        notices = Notices(lambda: publisher is not None and bool(publisher.status()["connected"]))
+        notices = Notices(
+            self.hub,
+            lambda: publisher is not None and bool(publisher.status()["connected"]),
+            rules.notice_text,
+            config.calls.message_from,
+        )
         turns = Turns(self.hub.store)
         planner = Planner(self.hub, phones, policy, gate, turns, self._clock)
         service = SupervisionService(self.hub, planner, turns, policy, recorder, self._clock)

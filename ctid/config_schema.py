@@ -174,6 +174,8 @@ class SupervisionConfig(Struct, frozen=True, kw_only=True):
     phone_keys_roles: tuple[UserRole, ...] = (UserRole.SUPERVISOR, UserRole.ADMIN)
     outside_prefixes: tuple[str, ...] = ()
     """How the numbers begin that an outside phone may have; none: no outside number at all."""
+    notice_text: str = "A supervisor listens to this call."
+    """What an agent reads on her phone where her team's notice is a message."""
 
 
 class GrantConfig(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from ctid.model.entities import Agent, Call, Device, Party
 from ctid.model.errors import AgentRefused, CallRefused, InvalidRequest, NotFound
 from ctid.model.ids import AgentId, LegId, QueueId
 from ctid.model.instant import Instant
+from ctid.model.protection import check_unprotected
 from ctid.model.words import AgentState, CallFlag, CallState, DeviceState, PartyState, Recording, Role
 from ctid.state.store import Store
 
@@ -144,14 +145,6 @@ def place_of(call: Call, store: Store) -> int | None:
     queue = store.queues.get(call.queue) if call.queue is not None else None
     waiting = queue.waiting if queue is not None else ()
     return next((waiter.position for waiter in waiting if waiter.call == call.id), None)
-
-
-def check_unprotected(call: Call) -> None:
-    """Check that a call may be recorded. Raises CallRefused: `private`, or `objected`."""
-    if call.private:
-        raise CallRefused("private", "the call is private: it is not recorded, nor listened to")
-    if call.objected:
-        raise CallRefused("objected", "the customer objects: the call is not recorded, nor listened to")
 
 
 def recorded_party(call: Call) -> Party:

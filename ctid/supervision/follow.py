@@ -5,6 +5,7 @@ from msgspec import Struct
 from ctid.model.entities import Call, Party, Supervision
 from ctid.model.ids import CallId
 from ctid.model.instant import Instant
+from ctid.model.protection import is_protected
 from ctid.model.words import Mode, NoticeState, Role, Scope, SupervisionEnd, SupervisionState
 from ctid.state.store import Store
 from ctid.supervision.lead import lead_due
@@ -73,9 +74,12 @@ def _with_customer(session: Supervision, store: Store) -> End | None:
 
 
 def _in_call(session: Supervision, store: Store) -> Lead | Notify | End | None:
-    if session.call not in store.calls:
+    call = store.calls.get(session.call) if session.call is not None else None
+    if call is None:
         # Who follows an agent is told by the PBX's driver that it waits.
         return None if session.scope is Scope.AGENT else _over()
+    if is_protected(call):
+        return End(reason=SupervisionEnd.FORBIDDEN)
     due = lead_due(session, store)
     if session.lead is not due:
         return Lead(lead=due)
@@ -86,6 +90,8 @@ def _by_call(session: Supervision, store: Store) -> Follow | End | None:
     call = store.calls.get(session.call) if session.call is not None else None
     if call is None:
         return _over()
+    if is_protected(call):
+        return End(reason=SupervisionEnd.FORBIDDEN)
     party = agent_party(call, None)
     return Follow(call=call, party=party) if party is not None else None
 
@@ -96,7 +102,7 @@ def _by_agent(session: Supervision, store: Store, armed_in: CallId | None) -> Fo
     if found is None:
         return End(reason=SupervisionEnd.CALLS_DONE) if done else None
     call, party = found
-    if call.id == armed_in:
+    if call.id == armed_in or is_protected(call):
         return None
     if done and call.id != session.call:
         return End(reason=SupervisionEnd.CALLS_DONE)

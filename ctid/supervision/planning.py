@@ -12,6 +12,7 @@ from ctid.model.entities import Agent, Call, Party, Supervision
 from ctid.model.errors import InvalidRequest, PbxUnavailable, SupervisionRefused
 from ctid.model.ids import AgentId, CallId, HelpId, LegId, PbxId, SupervisionId
 from ctid.model.instant import Instant
+from ctid.model.protection import check_unprotected
 from ctid.model.users import User, UserRole
 from ctid.model.words import Hear, Mode, NoticeKind, NoticeState, Origin, Scope, SupervisionState
 from ctid.ports import Clock
@@ -100,6 +101,8 @@ class Planner:
         check_side(request.hear, request.mode, able)
         _check_scope(request, call, party)
         armed = request.scope is Scope.NEXT
+        if call is not None and not armed:
+            check_unprotected(call)
         joined = call.id if call is not None and not armed else None
         leading = joined is None or self._turns.can_lead(joined, ident)
         if not leading and request.mode is not Mode.LISTEN:

@@ -129,3 +129,20 @@ async def test_whoever_may_only_listen_is_heard_by_nobody(lawful: Floor) -> None
         assert line.first_heard() is None, f"{phone} heard the supervisor"
     assert agent.digits == customer.digits == ""
     assert (await lawful.api.get(f"/supervisions/{session}"))["mode"] == "listen"
+
+
+async def test_a_private_call_is_nobodys(lawful: Floor) -> None:
+    """She is out of it at once, and nobody steps in again; agent and customer talk on."""
+    customer, agent = await lawful.talk()
+    supervisor, *_ = await lawful.phones.open(SUP)
+    await supervisor.auto_answer(0.0)
+    session = await lawful.begin(agent="1001")
+    call = (await lawful.api.get("/agents/1001"))["call"]
+    async with Api(daemon.url_of(lawful.rig), daemon.tokens_of(lawful.rig)["agent"]) as hers:
+        answer = await hers.call("POST", f"/calls/{call}/private", {})
+    assert answer.status == 200, answer
+    await supervisor.wait_state("idle")
+    assert ("ended", "") in await _audited(lawful, session)
+    refused = await lawful.api.supervise(agent="1001", purpose="emergency", note="he threatens her")
+    assert (refused.status, refused.code) == (409, "call.private"), refused
+    await lawful.hear({agent: {"3001"}, customer: {"1001"}})
