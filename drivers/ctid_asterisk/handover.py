@@ -221,7 +221,7 @@ class Handover:
         session.leaving.discard(session.phone)
         if session.phone in session.left:
             self._stage.lost_part(session, session.phone, 0)
-        elif not session.over:
+        else:
             self._stage.change(session, state=SupervisionState.ACTIVE)
 
 

@@ -425,10 +425,11 @@ class Stage:
         if session.over:
             return True
         session.over = True
-        await asyncio.shield(
-            self._tasks.spawn(f"supervision/{session.supervision.id}/finish", self._finish(session, reason))
+        finishing = self._tasks.spawn(
+            f"supervision/{session.supervision.id}/finish", self._finish(session, reason)
         )
-        return session.over
+        await asyncio.wait([finishing])  # it goes on if we are cancelled, and is cancelled with the stage
+        return session.supervision.state is SupervisionState.ENDED
 
     async def _finish(self, session: Session, reason: SupervisionEnd) -> None:
         if not await self.parts.clear_all(session):

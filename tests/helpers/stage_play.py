@@ -305,10 +305,9 @@ async def is_sound_in_the_end(it: Play) -> None:
 
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not happen is not waited for in seconds."""
-    for module in (handover, notice, parts, stage):
-        monkeypatch.setattr(module, "JOIN_S", 0.02)
-    monkeypatch.setattr(stage, "PIN_S", 0.05)
-    monkeypatch.setattr(handover, "CONFIRM_S", 0.02)
+    for module in (notice, parts, stage):
+        monkeypatch.setattr(module, "JOIN_S", 0.2)
+    monkeypatch.setattr(handover, "JOIN_S", 0.02)
     monkeypatch.setattr(handover, "PACKETS_S", 0.0)
     monkeypatch.setattr(notice, "TONE_S", 0.0)
 

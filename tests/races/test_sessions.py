@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-import pytest
-
 from ctid.model.commands import StartSupervision, SwitchSupervision
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError
@@ -14,8 +12,9 @@ from ctid.model.instant import Instant
 from ctid.model.words import Mode, Purpose, SupervisionEnd, SupervisionState
 from ctid.tasks import TaskOwner
 from ctid_asterisk.ari import AriLost
-from ctid_asterisk.supervise import Stage
-from helpers.fake_ari import AGENT, FakeAri
+from ctid_asterisk.stage import Stage
+from helpers.fake_ari import FakeAri
+from helpers.fake_pbx import AGENT, CUSTOMER
 from helpers.fakes import FakeClock
 
 AT = Instant(1000.0)
@@ -55,9 +54,9 @@ class Hasty(FakeAri):
         self.answers = "ring" not in self.meanwhile
         await self._then("ring", super().ring(channel, endpoint, ring_s, caller_id, variables))
 
-    async def snoop(self, target: str, channel: str, *, whisper: str) -> None:
+    async def snoop(self, target: str, channel: str, *, spy: str, whisper: str) -> None:
         """Listen to a channel."""
-        await self._then("snoop", super().snoop(target, channel, whisper=whisper))
+        await self._then("snoop", super().snoop(target, channel, spy=spy, whisper=whisper))
 
 
 async def played(
@@ -65,15 +64,7 @@ async def played(
 ) -> tuple[str, list[Fact], Hasty]:
     """Start a session, switch it to `mode`; returns the code it ended with, what was told, the PBX."""
     pbx, told, failures = Hasty(), list[Fact](), list[BaseException]()
-    stage = Stage(
-        pbx,
-        FakeClock(AT),
-        told.append,
-        pbx.blind_transfer,
-        pbx.set_variable,
-        pbx.hang_up_by_ami,
-        failures.append,
-    )
+    stage = Stage(pbx, pbx.ami, FakeClock(AT), told.append, failures.append)
     owner = TaskOwner()
 
     async def follow() -> None:
@@ -125,14 +116,20 @@ async def test_the_end_of_the_call_before_the_reply_to_originate() -> None:
     assert pbx.ours() == set()
 
 
-@pytest.mark.parametrize("who", ["agent", "supervisor"])
-async def test_an_end_before_the_reply_to_a_switch(who: str) -> None:
-    """The call or her phone ends while the mode is being switched: no session, no snoop channel stays."""
-
-    def happens(pbx: Hasty) -> None:
-        pbx.destroy(AGENT if who == "agent" else pbx.phone() or "")
-
-    code, told, pbx = await played("snoop", happens, Mode.WHISPER)
-    assert code in {"supervision.call_ended", "supervision.ended"}
-    assert len(ends(told)) == 1
+async def test_a_hangup_of_her_phone_before_the_reply_to_a_switch() -> None:
+    """No session and no snoop channel stays, and the call goes on."""
+    code, told, pbx = await played("snoop", lambda pbx: pbx.destroy(pbx.phone() or ""), Mode.WHISPER)
+    assert code == "supervision.ended"
+    assert ends(told) == [SupervisionEnd.SUPERVISOR_HUNG_UP]
     assert pbx.ours() == set()
+    assert CUSTOMER in pbx.there
+
+
+async def test_the_end_of_the_call_before_the_reply_to_a_switch() -> None:
+    """She waits, heard by nobody; whether there is another call to go to is not the PBX's to say."""
+    code, told, pbx = await played("snoop", lambda pbx: pbx.destroy(AGENT), Mode.WHISPER)
+    assert code == "supervision.call_ended"
+    assert ends(told) == []
+    last = told[-1]
+    assert isinstance(last, SupervisionChanged)
+    assert (last.supervision.state, pbx.heard_by()) == (SupervisionState.WAITING, set())

@@ -231,12 +231,27 @@ async def test_a_variable_that_is_not_set_is_empty(server: Server) -> None:
             await ari.variable("1.1", "V")
 
 
+async def test_packets_are_counted(server: Server) -> None:
+    """Those that came from a channel, and those that went to it; who has no RTP has no counts."""
+    async with client(server) as ari:
+        server.says(200, {"rxcount": 5, "txcount": 7, "rxploss": 0})
+        assert await ari.packets("1.1") == (5, 7)
+        for status in (404, 409, 500):
+            server.says(status, {"message": "no"})
+            assert await ari.packets("1.1") is None
+        server.says(401, {"message": "no"})
+        with pytest.raises(AriError):
+            await ari.packets("1.1")
+    assert server.asked[0][:2] == ("GET", "/ari/channels/1.1/rtp_statistics")
+
+
 async def test_to_delete_what_is_gone_is_no_error(server: Server) -> None:
     """A channel that hung up by itself is hung up; any other refusal is told."""
     async with client(server) as ari:
         server.says(404, {"message": "Channel not found"})
         await ari.hang_up("c")
         await ari.destroy_bridge("b")
+        await ari.stop_play("p")
         with pytest.raises(AriError):
             await ari.mute("c", on=False)
         server.says(500, {"message": "no"})

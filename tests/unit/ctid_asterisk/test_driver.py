@@ -1,86 +1,41 @@
-"""The driver against servers that speak AMI's text and ARI's JSON on loopback."""
+"""The driver against a server that speaks AMI's text on loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from aiohttp import web
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from ctid.clock import SystemClock
 from ctid.model.capabilities import Capability
-from ctid.model.commands import (
-    EndSupervision,
-    HangUpLegs,
-    PauseAgent,
-    StartSupervision,
-    SwitchSupervision,
-    TakeOver,
-)
-from ctid.model.entities import Supervision
+from ctid.model.commands import HangUpLegs, PauseAgent
 from ctid.model.errors import CtidError, LinkError, LinkRefused, PbxRefused, PbxTimeout, PbxUnavailable
 from ctid.model.facts import (
-    Fact,
     LegChanged,
     LegEnded,
     LinkUp,
     MemberChanged,
     OfferMissed,
     Snapshot,
-    SupervisionChanged,
 )
-from ctid.model.ids import AgentId, CallId, LegId, QueueId, SupervisionId
+from ctid.model.ids import AgentId, QueueId
 from ctid.model.instant import Instant
-from ctid.model.words import Mode, Purpose, SnapshotReason, SupervisionEnd, SupervisionState
+from ctid.model.words import SnapshotReason
 from ctid.tasks import TaskOwner
-from ctid_asterisk import actions, snapshots, supervising
+from ctid_asterisk import actions
 from ctid_asterisk import driver as rooms
-from ctid_asterisk.driver import AsteriskConnection, AsteriskDriver
-from ctid_asterisk.sessions import Record, pack
 from helpers.ami_server import CLOSE, AmiServer, ami_server, answer, block, listing, text_of
-from helpers.ami_words import PBX, Channel, caller, dialled, member_event, member_item, message
+from helpers.ami_words import PBX, Channel, caller, member_event, member_item, message
+from helpers.driver_play import WITHOUT_ARI, Connected, connected, driver, soon
 from helpers.patience import until
 
 AT = Instant(1000.0)
-WITHOUT_ARI = {
-    Capability.AGENT_COMMANDS,
-    Capability.CALL_COMMANDS,
-    Capability.MESSAGE,
-    Capability.PRIORITIZE,
-    Capability.RECORD,
-}
-SESSION = Supervision(
-    id=SupervisionId("s1"),
-    pbx=PBX,
-    state=SupervisionState.ACTIVE,
-    mode=Mode.LISTEN,
-    since=AT,
-    started_at=AT,
-    supervisor="zoe",
-    phone="2001",
-    agent=None,
-    call=CallId("lab.1.1"),
-    purpose=Purpose.QUALITY,
-)
-NEAR, FAR = "1795409488.17", "1795409488.18"
-PHONE, SNOOP = "ctid-ctid.s1-phone-1000.1", "ctid-ctid.s1-listen-1000.2"
 
 
 @pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not happen is not waited for in seconds."""
-    for name, seconds in (
-        ("CONNECT_S", 1.0),
-        ("ARI_FIRST_S", 0.1),
-        ("RELOAD_S", 0.02),
-        ("UNREADABLE_S", 0.02),
-    ):
-        monkeypatch.setattr(rooms, name, seconds)
-    monkeypatch.setattr(snapshots, "FENCE_S", 0.1)
-    monkeypatch.setattr(supervising, "ARI_AGAIN_S", 0.02)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    soon(monkeypatch)
+    return iter((None,))
 
 
 @pytest.fixture
@@ -88,59 +43,6 @@ async def ami() -> AsyncIterator[AmiServer]:
     """A scripted Asterisk."""
     async with ami_server() as server:
         yield server
-
-
-def driver(port: int, **more: object) -> AsteriskDriver:
-    """The driver of the Asterisk at a port."""
-    settings = {"port": port, "username": "ctid", "secret": "s3cret", **more}
-    return AsteriskDriver(PBX, settings)
-
-
-class Connected:
-    """A connection and the facts that came out of it."""
-
-    def __init__(self, connection: AsteriskConnection) -> None:
-        self.connection = connection
-        self.facts: list[Fact] = []
-        self.over: BaseException | str = ""
-
-    async def read(self) -> None:
-        """Take the facts until they end."""
-        try:
-            async for batch in self.connection.facts():
-                self.facts += batch
-            self.over = "closed"
-        except LinkError as error:
-            self.over = error
-
-    def of(self, kind: type[Fact]) -> list[Any]:
-        """The facts of one kind."""
-        return [fact for fact in self.facts if isinstance(fact, kind)]
-
-    async def has(self, kind: type[Fact], number: int = 1) -> None:
-        """Wait for facts of a kind."""
-        await until(lambda: len(self.of(kind)) >= number, what=kind.__name__)
-
-
-@asynccontextmanager
-async def connected(server: AmiServer, **more: object) -> AsyncIterator[Connected]:
-    """A connection whose facts are read."""
-    made = Connected(await driver(server.port, **more).connect())
-    async with owned(made):
-        yield made
-
-
-@asynccontextmanager
-async def owned(made: Connected) -> AsyncIterator[None]:
-    """Its facts are read until the end, when it is closed."""
-    owner = TaskOwner()
-    owner.spawn("facts", made.read())
-    try:
-        yield
-    finally:
-        await made.connection.close()
-        await until(lambda: made.over != "", what="the end of the facts")
-        await owner.close()
 
 
 def customer(state: str = "6") -> Channel:
@@ -604,240 +506,6 @@ async def test_what_cannot_be_said_over_ami_is_refused_and_not_sent(ami: AmiServ
         assert [fields["action"] for fields in ami.asked[asked:]] == ["QueueStatus"]
 
 
-class AriServer:
-    """As much of ARI as a connection needs: an event socket, and lists."""
-
-    def __init__(self) -> None:
-        self.channels: list[dict[str, Any]] = []
-        self.bridges: list[dict[str, Any]] = []
-        self.asked: list[str] = []
-        self.sockets: list[web.WebSocketResponse] = []
-        self.status = 200
-        self.refused: set[str] = set()
-        """HTTP methods that are answered with an error."""
-        self.url = ""
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer."""
-        if self.status != 200 or request.method in self.refused:
-            return web.json_response({"message": "no"}, status=max(self.status, 400))
-        path = request.path.removeprefix("/ari/")
-        if path == "events":
-            socket = web.WebSocketResponse()
-            await socket.prepare(request)
-            self.sockets.append(socket)
-            async for _ in socket:
-                pass
-            return socket
-        self.asked.append(f"{request.method} {path}")
-        lists = {"channels": self.channels, "bridges": self.bridges}
-        if path.endswith("/variable"):
-            return web.json_response({"value": pack(Record(supervision=SESSION, target=LegId("1.4")))})
-        return web.json_response(lists[path]) if path in lists else web.Response(status=204)
-
-    def has_session(self) -> None:
-        """The PBX holds a session."""
-        stasis = {"app_name": "Stasis", "app_data": "ctid"}
-        self.channels = [{"id": name, "state": "Up", "dialplan": stasis} for name in (PHONE, SNOOP)]
-        self.bridges = [{"id": "ctid-ctid.s1", "channels": [PHONE, SNOOP]}]
-
-    async def cut(self) -> None:
-        """End the event sockets."""
-        for socket in self.sockets:
-            await socket.close()
-        self.sockets.clear()
-
-
-@pytest.fixture
-async def ari() -> AsyncIterator[AriServer]:
-    """An ARI on a free port."""
-    made = AriServer()
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", made.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    await made.cut()
-    await runner.cleanup()
-
-
-def with_ari(ari: AriServer) -> dict[str, object]:
-    """The settings of it."""
-    return {"ari": {"url": ari.url, "username": "ctid", "password": "p"}}
-
-
-class TestAri:
-    """ARI beside AMI."""
-
-    async def test_with_it_calls_can_be_supervised(self, ami: AmiServer, ari: AriServer) -> None:
-        """And an end of a session that is none is refused by its name."""
-        async with connected(ami, **with_ari(ari)) as it:
-            assert {Capability.SUPERVISE, Capability.TAKE_OVER} <= it.connection.capabilities
-            for command in (
-                EndSupervision(supervision=SupervisionId("s9")),
-                SwitchSupervision(supervision=SupervisionId("s9"), mode=Mode.BARGE),
-            ):
-                with pytest.raises(CtidError) as refused:
-                    await it.connection.execute(command)
-                assert refused.value.code == "supervision.unknown"
-
-    async def test_the_first_snapshot_holds_the_sessions_found(self, ami: AmiServer, ari: AriServer) -> None:
-        """Link, snapshot, and only then the facts of sessions."""
-        ari.has_session()
-        async with connected(ami, **with_ari(ari)) as it:
-            await it.has(SupervisionChanged)
-            assert [type(fact) for fact in it.facts] == [LinkUp, Snapshot, SupervisionChanged]
-            assert [session.id for session in it.of(Snapshot)[0].supervisions] == ["s1"]
-
-    async def test_a_session_that_ends_before_the_first_snapshot(self, ami: AmiServer) -> None:
-        """Its end is told before the snapshot, which does not have it, and nothing of it comes after."""
-        other = replace(SESSION, id=SupervisionId("s2"))
-        ended = replace(SESSION, state=SupervisionState.ENDED)
-        items = ami.says["CoreShowChannels"]
-
-        def meanwhile(fields: dict[str, str]) -> str:
-            for session in (SESSION, other, ended):
-                made.connection._tell(SupervisionChanged(pbx=PBX, at=AT, supervision=session))
-            return items(fields)
-
-        ami.says["CoreShowChannels"] = meanwhile
-        made = Connected(AsteriskConnection(PBX, driver(ami.port)._settings, SystemClock()))
-        async with owned(made):
-            await made.connection.open()
-            await made.has(SupervisionChanged, 2)
-        told = [fact for fact in made.facts if isinstance(fact, Snapshot | SupervisionChanged)]
-        assert [type(fact) for fact in told] == [SupervisionChanged, Snapshot, SupervisionChanged]
-        sessions = [fact.supervision for fact in told if isinstance(fact, SupervisionChanged)]
-        assert [(s.id, s.state) for s in sessions] == [(SESSION.id, ended.state), (other.id, SESSION.state)]
-
-    async def test_without_it_the_floor_is_seen(self, ami: AmiServer, ari: AriServer) -> None:
-        """A wrong password, or none there: the snapshot comes, and a command is refused with the cure."""
-        ari.status = 401
-        async with connected(ami, **with_ari(ari)) as it:
-            await it.has(Snapshot)
-            assert it.connection.capabilities == WITHOUT_ARI
-            with pytest.raises(CtidError) as refused:
-                await it.connection.execute(EndSupervision(supervision=SupervisionId("s1")))
-            assert refused.value.code == "pbx.link_down"
-            assert "ctid.toml" in refused.value.detail
-            ari.status = 200
-            await until(lambda: Capability.SUPERVISE in it.connection.capabilities)
-
-    async def test_down_and_up_again(self, ami: AmiServer, ari: AriServer) -> None:
-        """The session goes on without us, a snapshot meanwhile holds it, and it is taken up again."""
-        ari.has_session()
-        async with connected(ami, **with_ari(ari)) as it:
-            await it.has(SupervisionChanged)
-            ari.status = 503
-            await ari.cut()
-            await until(lambda: Capability.SUPERVISE not in it.connection.capabilities)
-            await it.connection.resync(SnapshotReason.REQUEST)
-            await it.has(Snapshot, 2)
-            assert [session.id for session in it.of(Snapshot)[1].supervisions] == ["s1"]
-            ari.status = 200
-            await until(lambda: Capability.SUPERVISE in it.connection.capabilities)
-            await it.has(SupervisionChanged, 2)
-            assert it.of(SupervisionChanged)[1].supervision.state is SupervisionState.ACTIVE
-
-    async def test_a_session_that_ended_while_it_was_down(self, ami: AmiServer, ari: AriServer) -> None:
-        """It is told as lost, once."""
-        ari.has_session()
-        async with connected(ami, **with_ari(ari)) as it:
-            await it.has(SupervisionChanged)
-            ari.channels, ari.bridges = [], []
-            await ari.cut()
-            await it.has(SupervisionChanged, 2)
-            lost = it.of(SupervisionChanged)[1].supervision
-            assert (lost.state, lost.end) == (SupervisionState.ENDED, SupervisionEnd.LOST)
-            await until(lambda: len(ari.sockets) == 1)
-            await ari.cut()
-            await until(lambda: len(ari.sockets) == 1)
-            assert len(it.of(SupervisionChanged)) == 2
-
-    async def test_a_start_that_fails_is_told(self, ami: AmiServer, ari: AriServer) -> None:
-        """A command reaches ARI, and what becomes of it comes out of the facts."""
-        async with connected(ami, **with_ari(ari)) as it:
-            ari.status = 500
-            command = StartSupervision(
-                supervision=SESSION, address="PJSIP/2001", target=LegId("1.4"), ring_s=1.0
-            )
-            with pytest.raises(CtidError) as refused:
-                await it.connection.execute(command)
-            assert refused.value.code == "pbx.refused"
-            await it.has(SupervisionChanged, 2)
-            assert it.of(SupervisionChanged)[1].supervision.end is SupervisionEnd.FAILED
-
-    async def test_a_snapshot_without_it_does_not_say_that_there_are_no_sessions(
-        self, ami: AmiServer, ari: AriServer
-    ) -> None:
-        """They are not known before it has answered; when it has, a snapshot tells them."""
-        ari.has_session()
-        ari.status = 503
-        async with connected(ami, **with_ari(ari)) as it:
-            await it.has(Snapshot)
-            assert it.of(Snapshot)[0].supervisions is None
-            ari.status = 200
-            await it.has(Snapshot, 2)
-            assert [session.id for session in it.of(Snapshot)[1].supervisions] == ["s1"]
-            assert len(it.of(Snapshot)) == 2
-
-    async def test_without_it_there_are_no_sessions(self, ami: AmiServer) -> None:
-        """Where it is not configured, none can be."""
-        async with connected(ami) as it:
-            await it.has(Snapshot)
-            assert it.of(Snapshot)[0].supervisions == ()
-
-    async def test_another_program_takes_the_application(
-        self, ami: AmiServer, ari: AriServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The log says so, and it is not taken back at once: two daemons would do nothing else."""
-        monkeypatch.setattr(supervising, "ARI_REPLACED_S", 0.3)
-        loop = asyncio.get_running_loop()
-        with capture_logs() as logs:
-            async with connected(ami, **with_ari(ari)) as it:
-                (socket,) = ari.sockets
-                began = loop.time()
-                await socket.send_json({"type": "ApplicationReplaced", "application": "ctid"})
-                await until(lambda: Capability.SUPERVISE not in it.connection.capabilities)
-                await until(lambda: Capability.SUPERVISE in it.connection.capabilities)
-                assert loop.time() - began >= 0.3
-        assert any("took over the Stasis application" in str(entry.get("reason")) for entry in logs)
-
-
-class TestKnownBad:
-    """A version of Asterisk that is known to do harm to calls that are whispered into."""
-
-    START = StartSupervision(
-        supervision=replace(SESSION, mode=Mode.WHISPER), address="PJSIP/2001", target=LegId(NEAR), ring_s=5.0
-    )
-
-    @pytest.mark.parametrize("allowed", [False, True])
-    async def test_it_is_refused_unless_it_is_allowed(
-        self, ami: AmiServer, ari: AriServer, *, allowed: bool
-    ) -> None:
-        """The log says so at the login, and the refusal names the issue and the cure."""
-        switch = SwitchSupervision(supervision=SupervisionId("s9"), mode=Mode.BARGE)
-        ami.says["CoreSettings"] = answer("AsteriskVersion: 22.11.0")
-        with capture_logs() as logs:
-            async with connected(ami, **with_ari(ari), allow_known_bad=allowed) as it:
-                for command in (self.START, switch):
-                    with pytest.raises(CtidError) as refused:
-                        await it.connection.execute(command)
-                    assert ("#2134" in refused.value.detail) is not allowed
-                    assert ("allow_known_bad = true" in refused.value.detail) is not allowed
-        assert sum("#2134" in entry["event"] for entry in logs) == 1
-
-    async def test_keys_do_not_switch_to_it(self, ami: AmiServer) -> None:
-        """Those that lead elsewhere are left."""
-        ami.says["CoreSettings"] = answer("AsteriskVersion: 22.11.0")
-        async with connected(ami) as it:
-            keys = {"4": Mode.LISTEN, "5": Mode.WHISPER, "6": Mode.BARGE}
-            kept = it.connection._supervising._without_harm(replace(self.START, keys=keys))
-            assert kept.keys == {"4": Mode.LISTEN}
-
-
 async def test_agents_are_commanded(ami: AmiServer) -> None:
     """Without ARI as well; members are known from the lists, and from events."""
     ami.says["QueueStatus"] = listing(
@@ -872,139 +540,6 @@ async def test_calls_are_acted_on(ami: AmiServer) -> None:
         await it.has(Snapshot, 2)
     with pytest.raises(PbxUnavailable):
         await it.connection._look_again()
-
-
-class TestHangUp:
-    """AMI hangs up what ARI does not."""
-
-    NAME = "PJSIP/2001-00000003"
-
-    @pytest.fixture
-    async def listening(self, ami: AmiServer, ari: AriServer) -> AsyncIterator[Connected]:
-        """A session of which AMI lists the phone and not the snoop channel, and an ARI that hangs up none."""
-        ami.says["CoreShowChannels"] = listing(
-            "CoreShowChannelsComplete", Channel(self.NAME, PHONE, state="6").item()
-        )
-        ari.has_session()
-        ari.refused = {"DELETE"}
-        async with connected(ami, **with_ari(ari)) as it:
-            await it.has(SupervisionChanged)
-            yield it
-
-    END = EndSupervision(supervision=SupervisionId("s1"))
-
-    @pytest.mark.parametrize("gone", [False, True])
-    async def test_by_their_full_names(self, listening: Connected, ami: AmiServer, *, gone: bool) -> None:
-        """Those that AMI has told of; one that is gone is hung up."""
-        error = answer("Message: No such channel", status="Error")
-        ami.says["Hangup"] = error if gone else answer("Message: Channel Hungup")
-        await listening.connection.execute(self.END)
-        asked = {fields["channel"] for fields in ami.asked if fields["action"] == "Hangup"}
-        assert asked == {self.NAME, SNOOP}
-        await listening.has(SupervisionChanged, 2)
-        assert listening.of(SupervisionChanged)[1].supervision.end is SupervisionEnd.RELEASED
-
-    async def test_a_user_who_may_not(self, listening: Connected, ami: AmiServer) -> None:
-        """The session goes on, and is told so: nobody believes that she does not listen any more."""
-        ami.says["Hangup"] = answer("Message: Permission denied", status="Error")
-        with pytest.raises(CtidError) as refused:
-            await listening.connection.execute(self.END)
-        assert refused.value.code == "pbx.link_down"
-        await listening.has(SupervisionChanged, 2)
-        told = listening.of(SupervisionChanged)[1].supervision
-        assert told.state is SupervisionState.ACTIVE
-        await until(lambda: Capability.SUPERVISE in listening.connection.capabilities)
-
-
-class TestTakeOver:
-    """The take-over's part over AMI."""
-
-    COMMAND = TakeOver(supervision=SupervisionId("s1"), customer=LegId(NEAR), agent=LegId(FAR))
-
-    @pytest.fixture
-    async def talking(self, ami: AmiServer, ari: AriServer) -> AsyncIterator[Connected]:
-        """A call with a session that listens to it."""
-        near = caller("PJSIP/3001-00000001", NEAR, "7000", state="6", queue="support")
-        far = dialled("PJSIP/1001-00000002", FAR, NEAR, state="6")
-        near.bridge = far.bridge = "b1"
-        ami.says["CoreShowChannels"] = listing("CoreShowChannelsComplete", near.item(), far.item())
-        ari.has_session()
-        async with connected(ami, **with_ari(ari)) as it:
-            await it.has(SupervisionChanged)
-            yield it
-
-    async def take_over(self, it: Connected) -> str:
-        """The code with which it is refused."""
-        with pytest.raises(CtidError) as refused:
-            await it.connection.execute(self.COMMAND)
-        return refused.value.code
-
-    async def test_the_agent_is_transferred_by_her_whole_name(
-        self, talking: Connected, ami: AmiServer, ari: AriServer
-    ) -> None:
-        """Setvar of whom to ring back and where to wait, then BlindTransfer into the shipped context."""
-        owner = TaskOwner()
-        owner.spawn("take over", talking.connection.execute(self.COMMAND))
-        await until(lambda: ami.count("BlindTransfer") == 1)
-        (transfer,) = [fields for fields in ami.asked if fields["action"] == "BlindTransfer"]
-        assert (transfer["channel"], transfer["context"]) == ("PJSIP/1001-00000002", "ctid-takeover")
-        assert transfer["exten"] == "s1"
-        backs = [f for f in ami.asked if f["action"] == "Setvar" and "channel" in f]
-        assert {back["channel"] for back in backs} == {"PJSIP/3001-00000001"}
-        assert [(back["variable"], back["value"]) for back in backs] == [
-            ("CTID_AGENT_BACK", "PJSIP/1001"),
-            ("CTID_QUEUE_BACK", "support"),
-        ]
-        await ari.sockets[0].send_json(
-            {"type": "StasisStart", "channel": {"id": NEAR}, "args": ["takeover", "s1"]}
-        )
-        await talking.has(SupervisionChanged, 2)
-        assert talking.of(SupervisionChanged)[1].supervision.mode is Mode.TAKEOVER
-        await owner.close()
-
-    async def test_a_context_that_is_not_there(self, talking: Connected, ami: AmiServer) -> None:
-        """Nobody is moved into a dialplan that would drop him."""
-        ami.says["ShowDialPlan"] = answer("Message: Did not find context", status="Error")
-        assert await self.take_over(talking) == "pbx.refused"
-        assert ami.count("BlindTransfer") == 0
-
-    async def test_a_transfer_that_is_refused(self, talking: Connected, ami: AmiServer) -> None:
-        """The PBX says no."""
-        ami.says["BlindTransfer"] = answer("Message: Transfer failed", status="Error")
-        assert await self.take_over(talking) == "pbx.refused"
-
-    async def test_a_customer_who_is_gone(self, talking: Connected, ami: AmiServer) -> None:
-        """The PBX does not know his channel."""
-        ami.says["Setvar"] = answer("Message: No such channel", status="Error")
-        assert await self.take_over(talking) == "supervision.call_ended"
-
-    async def test_two_who_no_longer_talk(self, talking: Connected, ami: AmiServer) -> None:
-        """The driver knows it before it asks."""
-        ami.tell(message("Hangup", dialled("PJSIP/1001-00000002", FAR, NEAR).block(), Cause="16"))
-        await talking.has(LegEnded)
-        assert await self.take_over(talking) == "supervision.call_ended"
-        assert ami.count("ShowDialPlan") == 0
-
-    async def test_a_link_that_is_lost_meanwhile(self, talking: Connected, ami: AmiServer) -> None:
-        """Whoever waits for an answer is told, and so is whoever asks later."""
-        ami.says["Setvar"] = lambda _: CLOSE
-        assert await self.take_over(talking) == "pbx.link_down"
-        assert await self.take_over(talking) == "pbx.link_down"
-
-    async def test_a_connection_that_is_closed_meanwhile(self, talking: Connected, ami: AmiServer) -> None:
-        """The same, when it is we who end it; an answer that comes after that is nobody's."""
-        ami.says["Setvar"] = lambda _: ""
-        owner, codes = TaskOwner(), list[str]()
-
-        async def run() -> None:
-            codes.append(await self.take_over(talking))
-
-        owner.spawn("take over", run())
-        await until(lambda: any("channel" in f for f in ami.asked if f["action"] == "Setvar"))
-        await talking.connection.close()
-        await until(lambda: bool(codes))
-        await owner.close()
-        assert codes == ["pbx.link_down"]
 
 
 async def test_a_connection_that_is_closed_while_it_logs_in(ami: AmiServer) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ctid.model.words import Hear, Mode, SupervisionEnd, SupervisionState
+from ctid_asterisk import handover
 from ctid_asterisk.sessions import BACK, JOIN, QUEUE_BACK
 from helpers.fake_ari import FakeAri
 from helpers.fake_pbx import AGENT, CUSTOMER, TAKEN, TALKING, full_name
@@ -26,6 +27,12 @@ ACTIVE, SWITCHING = SupervisionState.ACTIVE, SupervisionState.SWITCHING
 def _soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     soon(monkeypatch)
     return iter((None,))
+
+
+@pytest.fixture
+def _in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packets that do not come are not waited for in seconds."""
+    monkeypatch.setattr(handover, "CONFIRM_S", 0.02)
 
 
 async def failing_at(it: Play, step: str, fault: str, nth: int = 0) -> None:
@@ -90,6 +97,7 @@ class TestTakeOver:
             assert (session.mode, session.hear, session.muted) == (Mode.TAKEOVER, Hear.BOTH, False)
             await it.is_sound()
 
+    @pytest.mark.usefixtures("_in_vain")
     @pytest.mark.parametrize("who", ["supervisor", "customer"])
     @pytest.mark.parametrize(
         ("mode", "hear", "muted"),
@@ -196,6 +204,7 @@ class TestTakeOver:
             assert (it.session.state, it.session.mode) == (SupervisionState.WAITING, Mode.LISTEN)
             await it.is_sound()
 
+    @pytest.mark.usefixtures("_in_vain")
     async def test_an_undo_that_fails_has_her_wait(self) -> None:
         """Nobody is to hear her who did not before."""
         async with play(Reluctant("snoop")) as it:
@@ -206,6 +215,7 @@ class TestTakeOver:
             assert (it.session.state, it.pbx.heard_by()) == (SupervisionState.WAITING, set())
             await it.is_sound()
 
+    @pytest.mark.usefixtures("_in_vain")
     async def test_an_undo_that_fails_wholly_ends_the_session(self) -> None:
         """She barges, and can neither be put back nor be muted."""
         async with play(Reluctant("snoop", "mute")) as it:
@@ -214,6 +224,22 @@ class TestTakeOver:
             assert await refused(it.take_over()) == "supervision.takeover_failed"
             await it.pbx.drained()
             assert it.ended is SupervisionEnd.FAILED
+            await it.is_sound()
+
+    @pytest.mark.usefixtures("_in_vain")
+    async def test_an_agent_who_leaves_in_the_middle_of_an_undo(self) -> None:
+        """She waits: it does not end the session, and nobody hears her."""
+
+        async def in_vain(it: Play) -> None:
+            it.pbx.no_audio = {CUSTOMER}
+            await it.take_over()
+
+        number = await number_of([starting], in_vain, "take_out", 1)
+        async with play() as it:
+            await it.start()
+            it.pbx.before[number] = lambda: the_call_ends(it)
+            assert await refused(in_vain(it)) == "supervision.takeover_failed"
+            assert (it.session.state, it.session.mode) == (SupervisionState.WAITING, Mode.LISTEN)
             await it.is_sound()
 
     async def test_an_agent_who_leaves_while_packets_are_counted(self) -> None:

@@ -219,6 +219,23 @@ async def test_an_agent_who_leaves_in_the_middle_of_a_switch_ends_nothing(step: 
         await it.is_sound()
 
 
+async def test_a_switch_may_come_before_she_is_known_to_wait() -> None:
+    """Her snoop channel was lost, and the agent is there: the switch makes a new one, and she stays."""
+    async with play() as it:
+        await it.start()
+        session = it.stage.session(it.session.id)
+        lost = session.snoop or ""
+        it.pbx.silent = {"StasisEnd", "ChannelDestroyed"}
+        it.pbx.destroy(lost)
+        it.pbx.silent = set()
+        it.stage.lost_part(session, lost, 0)
+        await it.switch(Mode.WHISPER)
+        await it.pbx.drained()
+        assert SupervisionState.WAITING not in [told.state for told in it.told]
+        assert it.pbx.heard_by() == {AGENT}
+        await it.is_sound()
+
+
 async def test_a_stranger_in_the_application_is_sent_away() -> None:
     """A channel of an old session of ours is hung up; one of another dialplan is not ours to hang up."""
     async with play() as it:

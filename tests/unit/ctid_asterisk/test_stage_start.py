@@ -8,6 +8,7 @@ import pytest
 from ctid.model.words import Hear, Mode, Scope, SupervisionEnd, SupervisionState
 from ctid.tasks import TaskOwner
 from ctid_asterisk import parts, stage
+from helpers.fake_ari import FakeAri
 from helpers.fake_pbx import AGENT, CUSTOMER
 from helpers.patience import until
 from helpers.stage_play import (
@@ -124,6 +125,21 @@ async def test_a_call_that_ends_before_the_phone_rings() -> None:
         await it.is_sound()
 
 
+async def test_a_call_that_ends_before_its_phone_is_waited_for() -> None:
+    """Told before anybody waits for the phone: it does not ring."""
+
+    class Brief(FakeAri):
+        async def add(self, bridge: str, channel: str, *, absorb_dtmf: bool = False) -> None:
+            await super().add(bridge, channel, absorb_dtmf=absorb_dtmf)
+            self.destroy(AGENT)
+            await self.drained()
+
+    async with play(Brief()) as it:
+        assert await refused(it.start()) == "supervision.call_ended"
+        assert "ring" not in it.pbx.steps
+        await it.is_sound()
+
+
 async def test_who_follows_the_agent_rings_on_when_the_call_ends() -> None:
     """There will be another: she waits for it."""
     async with play() as it:
@@ -233,8 +249,9 @@ class TestPin:
             await it.is_sound()
 
     @pytest.mark.parametrize("pressed", ["111213", "1", ""])
-    async def test_without_it_nobody_comes_in(self, pressed: str) -> None:
+    async def test_without_it_nobody_comes_in(self, pressed: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Wrong three times, or not entered in time: the phone is hung up, and it is said why."""
+        monkeypatch.setattr(stage, "PIN_S", 0.05)
         async with play() as it:
             it.pbx.pin = pressed
             assert await refused(it.start(pin="99")) == "supervision.pin_wrong"
