@@ -322,6 +322,7 @@ class Stage:
     async def end(self, command: EndSupervision) -> None:
         """Release the supervisor; see the command."""
         session = self.session(command.supervision)
+        _check_may_end(session, command)
         if session.is_ringing:
             session.lost = session.lost or command.reason
             session.stop_ringing()
@@ -329,9 +330,8 @@ class Stage:
             session.lost = session.lost or command.reason
             await self.parts.cleared(session.back)  # whoever waits for the agent to answer stops here
         async with session.lock, told_as_ctid_errors():
+            _check_may_end(session, command)  # she may have taken over meanwhile
             if session.customer is not None:
-                if command.unless_taken_over:
-                    raise SupervisionRefused("mode_not_possible", "the customer is hers, and has nobody else")
                 session.made.add(session.customer)  # the call is hers, and ends with her
             if not await self.finish(session, command.reason):
                 raise PbxUnavailable("the PBX did not hang her up; it is tried again as soon as it answers")
@@ -568,3 +568,9 @@ class Stage:
                         key=digit,
                     )
                 )
+
+
+def _check_may_end(session: Session, command: EndSupervision) -> None:
+    """Raise SupervisionRefused where the end would leave a customer with nobody, and is not to."""
+    if command.unless_taken_over and session.customer is not None:
+        raise SupervisionRefused("mode_not_possible", "the customer is hers, and has nobody else")

@@ -196,9 +196,9 @@ class Play:
         command = HandBack(supervision=IDENT, agent=AgentId("1001"), ring_s=ring_s)
         await self.handover.hand_back(command, "PJSIP/1001")
 
-    async def end(self) -> None:
+    async def end(self, *, unless_taken_over: bool = False) -> None:
         """End it."""
-        await self.stage.end(EndSupervision(supervision=IDENT))
+        await self.stage.end(EndSupervision(supervision=IDENT, unless_taken_over=unless_taken_over))
 
     # What is ----------------------------------------------------------------------------------------
 
@@ -346,9 +346,9 @@ async def meanwhile(
 
 
 @asynccontextmanager
-async def ringing(it: Play, **more: object) -> AsyncIterator[list[str]]:
+async def ringing(it: Play, **more: Any) -> AsyncIterator[list[str]]:
     """A start whose phone rings while the body runs; afterwards, the code with which it was refused."""
     it.pbx.answers = False
-    start = it.start(ring_s=5.0, **more)  # type: ignore[arg-type] - fields of the session alone
+    start = it.start(ring_s=5.0, **more)
     async with meanwhile(start, lambda: it.pbx.phone() is not None) as (codes, _):
         yield codes

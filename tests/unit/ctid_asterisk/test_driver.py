@@ -18,7 +18,7 @@ from ctid.model.facts import (
     OfferMissed,
     Snapshot,
 )
-from ctid.model.ids import AgentId, QueueId
+from ctid.model.ids import AgentId, LegId, QueueId
 from ctid.model.instant import Instant
 from ctid.model.words import SnapshotReason
 from ctid.tasks import TaskOwner

@@ -115,6 +115,17 @@ class TestHandBack:
             assert it.pbx.there == {}
             await it.is_sound()
 
+    async def test_an_end_that_is_to_drop_nobody_does_not_stop_it(self) -> None:
+        """The agent's phone rings on, and the customer is hers as she answers."""
+        async with play() as it:
+            await self.taken(it, answers=False)
+            async with meanwhile(it.hand_back(5.0), lambda: it.pbx.agent_rings() is not None) as (codes, _):
+                assert await refused(it.end(unless_taken_over=True)) == "supervision.mode_not_possible"
+                it.pbx.agent_picks_up()
+            assert codes == [""]
+            assert it.ended is SupervisionEnd.HANDED_BACK
+            await it.is_sound()
+
     async def test_an_answer_that_is_lost_while_she_picks_up(self) -> None:
         """The customer is hers: to hang her up now would drop him."""
         async with play() as it:

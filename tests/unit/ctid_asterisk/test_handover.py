@@ -9,7 +9,7 @@ from ctid_asterisk import handover
 from ctid_asterisk.sessions import BACK, JOIN, QUEUE_BACK
 from helpers.fake_ari import FakeAri
 from helpers.fake_pbx import AGENT, CUSTOMER, TAKEN, TALKING, full_name
-from helpers.stage_play import FAULTS, Play, is_sound_in_the_end, play, refused, soon
+from helpers.stage_play import FAULTS, Play, is_sound_in_the_end, meanwhile, play, refused, soon
 from helpers.stage_scenarios import (
     number_of,
     she_hangs_up,
@@ -230,15 +230,16 @@ class TestTakeOver:
     async def test_an_agent_who_leaves_in_the_middle_of_an_undo(self) -> None:
         """She waits: it does not end the session, and nobody hears her."""
 
-        async def in_vain(it: Play) -> None:
-            it.pbx.no_audio = {CUSTOMER}
-            await it.take_over()
+        class Leaving(FakeAri):
+            async def take_out(self, bridge: str, channel: str) -> None:
+                if self.steps.count("take_out") == 1:
+                    self.destroy(AGENT)
+                await super().take_out(bridge, channel)
 
-        number = await number_of([starting], in_vain, "take_out", 1)
-        async with play() as it:
+        async with play(Leaving()) as it:
             await it.start()
-            it.pbx.before[number] = lambda: the_call_ends(it)
-            assert await refused(in_vain(it)) == "supervision.takeover_failed"
+            it.pbx.no_audio = {CUSTOMER}
+            assert await refused(it.take_over()) == "supervision.takeover_failed"
             assert (it.session.state, it.session.mode) == (SupervisionState.WAITING, Mode.LISTEN)
             await it.is_sound()
 
@@ -303,3 +304,30 @@ class TestTakeOver:
             await it.end()
             assert it.ended is SupervisionEnd.RELEASED
             assert it.pbx.there == {}
+
+    @pytest.mark.parametrize("fails", [False, True])
+    async def test_an_end_that_is_to_drop_nobody_waits_to_see_who_has_him(self, fails: bool) -> None:  # noqa: FBT001 - of a table
+        """Asked for in the middle of it: refused if the customer is hers by then, else carried out."""
+        async with play() as it:
+            await it.start()
+            it.pbx.hangs = await number_of([starting], taking_over, "packets" if fails else "blind_transfer")
+            async with meanwhile(it.take_over(), lambda: len(it.pbx.steps) > it.pbx.hangs) as (codes, _):
+                end = it.end(unless_taken_over=True)
+                async with meanwhile(end, lambda: True) as (ends, _):
+                    await it.pbx.drained()
+                    assert ends == []
+                    it.pbx.given_up.set()
+            assert (codes, ends) == (
+                (["pbx.link_down"], [""]) if fails else ([""], ["supervision.mode_not_possible"])
+            )
+            await it.is_sound()
+
+    async def test_an_end_that_is_to_drop_nobody_is_refused_once_he_is_hers(self) -> None:
+        """He stays, and nothing is touched."""
+        async with play() as it:
+            await it.start()
+            await it.take_over()
+            steps = len(it.pbx.steps)
+            assert await refused(it.end(unless_taken_over=True)) == "supervision.mode_not_possible"
+            assert len(it.pbx.steps) == steps
+            await it.is_sound()

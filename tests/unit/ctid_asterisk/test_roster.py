@@ -60,7 +60,6 @@ def test_what_is_no_members_is_left_out() -> None:
     assert roster.members(ALICE, SUPPORT)[0].penalty == 0
 
 
-<<<<<<< HEAD
 def test_by_which_phone_an_agent_is_reached() -> None:
     """Her interface, or the phone whose state counts for it; no Local channel, and no hint."""
     roster = Roster()
@@ -71,7 +70,8 @@ def test_by_which_phone_an_agent_is_reached() -> None:
     assert roster.interface(ALICE) == "PJSIP/desk"
     roster.replace_present([member_item()])
     assert roster.interface(ALICE) == "PJSIP/1001"
-=======
+
+
 def test_what_is_dialled_to_reach_her() -> None:
     """As a queue has her now, else as one had her; nobody knows of who was in none."""
     roster = Roster()
@@ -82,4 +82,3 @@ def test_what_is_dialled_to_reach_her() -> None:
     roster.read(member_event("QueueMemberAdded", Queue="sales", Interface="PJSIP/1001"))
     assert roster.address_of(ALICE) == "PJSIP/1001"
     assert roster.address_of(AgentId("1002")) is None
->>>>>>> 02ff99e (Divide the driver's tests into its own, supervision's, and the hand-over's)
