@@ -16,9 +16,10 @@ _LONG_NUMBER = 7
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who did what to whom.
 
-    `event` of a session is `requested` or `refused`, and `by` who asked; or `ringing`, `active` or `ended`,
-    which the PBX tells. `request` stands for the session while there is none: any Struct, and plain data when
-    it is read again. `detail` is a refusal's code, or `end`. What is about no session names `agent` and
+    `event` of a session is `requested` or `refused`, and `by` who asked; or, with no `by`, the state that it
+    has come to, `key` or `notice`. `request` stands for the session while there is none: any Struct, and plain data when
+    it is read again. `detail` is a refusal's code, what beside the session was asked for, the key, or what
+    became of the notice. What is about no session names `agent` and
     `call` itself, and has its particulars in `about`. What people write belongs under the keys `note`, `text`
     or `comment`, wherever these are: such texts can be erased by themselves.
     """
@@ -49,7 +50,7 @@ class Item(Struct, frozen=True, kw_only=True):
     at: Instant
     """When it was written."""
     event: str
-    """`requested`, `refused`, `ringing`, `active`, `ended` of sessions; `unattributed` of spying that ctid
+    """`requested`, `refused`, `key`, `notice` and the states of sessions; `unattributed` of spying that ctid
     did not start; `audit_read`, `erased`, `purged`, `anchor`, `started` and others of the audit itself."""
     by: str
     """Whose token asked for it; empty where the PBX or ctid itself did it."""

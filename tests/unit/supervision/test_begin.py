@@ -13,7 +13,8 @@ from ctid.model.users import User, UserRole
 from ctid.model.words import Hear, Mode, NoticeKind, Origin, Purpose, Scope, SupervisionState
 from ctid.supervision import service
 from ctid.supervision.gate import Admission, Plan
-from ctid.supervision.requests import StartRequest, Via
+from ctid.supervision.requests import ChangeRequest, StartRequest, Via
+from ctid.supervision.rights import Staff
 from helpers.desk import LAB, PAUL, ROOT, SOFIA, Desk, arm, follow, listen, refused_of
 from helpers.floor import BASE
 from helpers.patience import until
@@ -261,6 +262,7 @@ async def test_the_gate_is_asked_for_what_is_wanted(desk: Desk) -> None:
             user=SOFIA,
             agent=AgentId("1001"),
             team="north",
+            is_supervisor=False,
             call=CallId("lab.c1"),
             mode=Mode.WHISPER,
             scope=Scope.CALL,
@@ -269,8 +271,12 @@ async def test_the_gate_is_asked_for_what_is_wanted(desk: Desk) -> None:
             note="week 3",
         )
     ]
+    desk.gate.staff = Staff(supervisors=frozenset({AgentId("1001")}))
     await desk.service.start(SOFIA, arm("1001", phone="second"))
-    assert (desk.gate.asked[-1].call, desk.gate.asked[-1].scope) == (None, Scope.NEXT)
+    asked = desk.gate.asked[-1]
+    assert (asked.call, asked.scope, asked.is_supervisor) == (None, Scope.NEXT, True)
+    await desk.service.change(SOFIA, session.id, ChangeRequest(muted=True))
+    assert desk.gate.asked[-1].is_supervisor
 
 
 @pytest.mark.parametrize("scope", list(Scope))
