@@ -10,6 +10,8 @@ from ctid.model.facts import (
     AfterCallWorkSet,
     DeviceChanged,
     Fact,
+    HelpAsked,
+    HelpChanged,
     Leg,
     LegChanged,
     LegEnded,
@@ -22,12 +24,13 @@ from ctid.model.facts import (
     MonitoringSeen,
     OfferMissed,
     QualityMeasured,
+    SheetWritten,
     Snapshot,
     SupervisionChanged,
 )
 from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, safe_id
 from ctid.model.instant import Instant
-from ctid.model.words import LinkState, SnapshotReason, SupervisionEnd, SupervisionState
+from ctid.model.words import HelpState, LinkState, SnapshotReason, SupervisionEnd, SupervisionState
 from ctid.state.after_call import work_after
 from ctid.state.calls import call_id
 from ctid.state.changes import Occurrence, Update, occurrence
@@ -80,6 +83,10 @@ class Store(Deriving):
                 self._derive_device(fact.pbx, fact.device.id, at)
             case SupervisionChanged():
                 self._supervision_changed(fact.supervision, at)
+            case HelpChanged():
+                self._help_changed(fact)
+            case SheetWritten():
+                self._sheet_written(fact)
             case QualityMeasured():
                 self._measured(self._rows(fact.pbx), fact)
             case AfterCallWorkSet():
@@ -196,7 +203,37 @@ class Store(Deriving):
         told = occurrence(moment, self.seq, call)
         if isinstance(moment, MonitoringSeen):
             told = replace(told, agent=_agent_at(rows, leg))
+        if isinstance(moment, HelpAsked):
+            told = replace(told, agent=self._agent_of(rows, moment.device))
         self._updates.append(told)
+
+    def _agent_of(self, rows: Rows, device: DeviceId | None) -> AgentId | None:
+        """Whose phone it is; one that no queue ever had is hers who has its name."""
+        if device is None:
+            return None
+        return rows.agent_of.get(device) or (AgentId(device) if AgentId(device) in self.agents else None)
+
+    def _help_changed(self, fact: HelpChanged) -> None:
+        told = fact.help
+        if told.state is HelpState.ENDED and told.id not in self.helps:
+            return  # told before: its end was its last document
+        self._put(self.helps, told.id, told, fact.at)
+        if told.state is HelpState.ENDED:
+            self._put(self.helps, told.id, None, fact.at)
+
+    def _sheet_written(self, fact: SheetWritten) -> None:
+        self.seq += 1
+        self._updates.append(
+            Occurrence(
+                seq=self.seq,
+                at=fact.at,
+                name="sheet_written",
+                pbx=fact.pbx,
+                call=fact.call,
+                agent=fact.agent,
+                to=fact.sheet,
+            )
+        )
 
     # The link and its snapshots --------------------------------------------------------------------
 

@@ -108,7 +108,7 @@ def test_every_extra_queue_is_entered_by_its_number() -> None:
 def test_daemon_s_user_has_only_what_it_needs() -> None:
     """The shipped AMI user can neither originate nor run commands; it may be slow for 5 s."""
     user = section((SHIPPED / "manager.ctid.conf").read_text(), "ctid")
-    assert "read = system,call,agent,dialplan,reporting\n" in user
+    assert "read = system,call,agent,dialplan,reporting,user\n" in user
     assert "write = system,call,agent,reporting\n" in user
     assert "writetimeout = 5000\n" in user
 
@@ -126,7 +126,7 @@ def test_shipped_configuration_is_included_by_its_absolute_path() -> None:
     """The product's own contexts and users come from the checkout's config folder, to be proved."""
     files = rendered()
     assert SHIPPED.is_absolute()
-    for name in ("manager", "ari", "extensions"):
+    for name in ("manager", "ari", "extensions", "features"):
         assert (SHIPPED / f"{name}.ctid.conf").is_file()
         assert f"#include {SHIPPED}/{name}.ctid.conf" in files[f"{name}.conf"]
 
