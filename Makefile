@@ -27,6 +27,7 @@ PURE := $(PURE),$(DRIVER)/monitoring_events.py
 PURE := $(PURE),ctid/supervision/rights.py,ctid/supervision/periods.py,ctid/supervision/tally.py
 PURE := $(PURE),ctid/supervision/law.py,ctid/supervision/gate.py,ctid/supervision/draw.py
 PURE := $(PURE),ctid/supervision/published.py,ctid/supervision/record.py
+PURE := $(PURE),ctid/help/rules.py,ctid/coaching/sheets.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e test-asterisk16 soak fuzz captures bench lab-up lab-down format lock clean

@@ -24,6 +24,7 @@ from ctid.agents.policy import Placement
 from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
+from ctid.api.bus import CARRIED, BusCarrier
 from ctid.api.context import ApiContext, Limits
 from ctid.api.server import ApiServer
 from ctid.audit import Audit
@@ -31,8 +32,15 @@ from ctid.audit.retention import AuditDays, Retention
 from ctid.audit.subjects import AuditReader, Subjects
 from ctid.audit.watch import Watch
 from ctid.clock import SystemClock
+from ctid.coaching.accounting import SheetsAccount
+from ctid.coaching.kept import Kept as KeptSheets
+from ctid.coaching.service import CoachingService
+from ctid.coaching.service import Rules as CoachingRules
 from ctid.config import Config, HttpConfig, PbxConfig
 from ctid.config_law import NoZone, gate_of, law_warnings
+from ctid.help.accounting import HandsAccount
+from ctid.help.kept import Kept as KeptHands
+from ctid.help.service import HelpService
 from ctid.history.keeper import Keeper
 from ctid.history.ledger import Ledger
 from ctid.hub import Hub
@@ -245,24 +253,18 @@ class _Rooms:
         gate = await gate_from(config, audit)
         supervisions = self._supervisions(gate, audit)
         self._spawn(stack, "supervision", supervisions.run)
+        kept_hands, kept_sheets = KeptHands(config.state_directory), KeptSheets(config.state_directory)
+        hands = HelpService(hub, supervisions, kept_hands, self._clock, config.help.expires_s)
+        self._spawn(stack, "help", hands.run)
+        rules = CoachingRules(grid=config.coaching.grid, edit_s=config.coaching.edit_hours * 3600)
+        coaching = CoachingService(hub, kept_sheets, rules, gate.rights, self._clock)
+        self._spawn(stack, "coaching", coaching.run)
         commander, policy = Commander(hub), agent_policy(config)
         agents = AgentService(hub, commander, policy, self._clock)
         if policy.work_reason:
             enforcer = Enforcer(hub, commander, policy.work_reason, self._clock)
             self._spawn(stack, "after-call work", enforcer.run)
-        publisher = None
-        if config.mqtt is not None:
-            publisher = MqttPublisher(
-                hub,
-                config.mqtt,
-                config.site,
-                self.boot_id,
-                config.state_directory,
-                self._clock,
-                standing={"periods": published(gate)},
-            )
-            self._spawn(stack, "publisher", publisher.run)
-            audit.anchored = publisher.anchor
+        publisher = self._publisher(stack, gate, audit)
         self._spawn(stack, "audit", audit.run)
         self._spawn(stack, "audit watch", Watch(hub, audit).run)
         reconciler = Reconciler(hub, tuple(pbxs), config.reconcile.every_s, self._clock)
@@ -270,32 +272,41 @@ class _Rooms:
             self._spawn(stack, f"reconcile {pbx}", partial(reconciler.run, pbx))
         keeper = Keeper(hub, Ledger(config.state_directory), self._clock, config.history.keep_days)
         self._spawn(stack, "history", keeper.run)
-        retention = Retention(audit, self._clock, (AuditDays(audit, config.retention.audit_days), keeper))
-        self._spawn(stack, "retention", retention.run)
-        subjects = Subjects(audit, self._clock, (AuditReader(audit), keeper))
-        server = ApiServer(
-            ApiContext(
-                hub=hub,
-                supervisions=supervisions,
-                agents=agents,
-                reconciler=reconciler,
-                history=keeper,
-                audit=audit,
-                retention=retention,
-                subjects=subjects,
-                tokens=TokenTable(config.tokens),
-                gate=gate,
-                clock=self._clock,
-                version=__version__,
-                boot_id=self.boot_id,
-                site=config.site,
-                started_at=started_at,
-                broker_status=None if publisher is None else publisher.status,
-                required=frozenset(required),
-                listen=config.http.listen,
-                limits=_limits(config.http),
-            )
+        accounts = (
+            keeper,
+            HandsAccount(kept_hands, config.retention.help_days),
+            SheetsAccount(kept_sheets, config.retention.sheets_days),
         )
+        audited = AuditDays(audit, config.retention.audit_days)
+        retention = Retention(audit, self._clock, (audited, *accounts))
+        self._spawn(stack, "retention", retention.run)
+        subjects = Subjects(audit, self._clock, (AuditReader(audit), *accounts))
+        context = ApiContext(
+            hub=hub,
+            supervisions=supervisions,
+            agents=agents,
+            reconciler=reconciler,
+            history=keeper,
+            audit=audit,
+            retention=retention,
+            subjects=subjects,
+            hands=hands,
+            coaching=coaching,
+            tokens=TokenTable(config.tokens),
+            gate=gate,
+            clock=self._clock,
+            version=__version__,
+            boot_id=self.boot_id,
+            site=config.site,
+            started_at=started_at,
+            broker_status=None if publisher is None else publisher.status,
+            required=frozenset(required),
+            listen=config.http.listen,
+            limits=_limits(config.http),
+        )
+        if publisher is not None:
+            publisher.serve(CARRIED, BusCarrier(context).carry_out)
+        server = ApiServer(context)
         stack.push_async_callback(server.close)
         with _listening(config.http):
             await server.start()
@@ -313,6 +324,23 @@ class _Rooms:
             phone_keys_roles=frozenset(rules.phone_keys_roles),
         )
         return SupervisionService(self.hub, phones, policy, audit, self._clock, gate)
+
+    def _publisher(self, stack: AsyncExitStack, gate: Gate, audit: Audit) -> MqttPublisher | None:
+        config = self._config
+        if config.mqtt is None:
+            return None
+        publisher = MqttPublisher(
+            self.hub,
+            config.mqtt,
+            config.site,
+            self.boot_id,
+            config.state_directory,
+            self._clock,
+            standing={"periods": published(gate)},
+        )
+        self._spawn(stack, "publisher", publisher.run)
+        audit.anchored = publisher.anchor
+        return publisher
 
     def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from ctid.api.views import Sight
-from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Pbx, Queue, Supervision
+from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Help, Pbx, Queue, Supervision
 from ctid.model.errors import InvalidRequest
 from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
@@ -53,8 +53,9 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     name: str
     """Of a caller in a queue: `caller_queued`, `caller_answered`, `caller_abandoned`, `caller_left`,
     `offer_missed`, `call_served`. Of a call: `call_transferred`, `call_picked_up`, `call_parked`,
-    `call_retrieved`. `monitoring_seen`, for those who supervise: somebody listens, and not through ctid.
-    `state_drifted`: a snapshot differed from what had been told, and was believed."""
+    `call_retrieved`. For those who supervise: `monitoring_seen`, somebody listens, and not through ctid;
+    `help_asked` by a code of the PBX; `sheet_written` about an agent. `state_drifted`: a snapshot differed
+    from what had been told, and was believed."""
     pbx: PbxId
     call: CallId | None
     leg: LegId | None
@@ -65,8 +66,8 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     """Who ended a served call (`caller`, `agent`, `transfer`), why a caller left, how a call was transferred,
     the kind of a drift, who listens."""
     to: str
-    """The number a call was transferred to, where it was parked, what drifted; how somebody listens: `spy`,
-    `snoop`."""
+    """The number a call was transferred to, where it was parked, what drifted, the sheet's id; how somebody
+    listens: `spy`, `snoop`."""
     figures: dict[str, float]
     """The numbers of it, with their unit in the name."""
 
@@ -211,7 +212,7 @@ class Audience:
                 return any(self._agent_of_teams(party.agent) for party in entity.parties) or (
                     in_queue and self._queue_of_teams(entity.queue)
                 )
-            case Device() | Supervision():
+            case Device() | Supervision() | Help():
                 return self._agent_of_teams(entity.agent)
 
     def _agent_of_teams(self, ident: AgentId | None) -> bool:

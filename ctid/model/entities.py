@@ -252,6 +252,8 @@ class Help(Struct, frozen=True, kw_only=True, gc=False):
     since: Instant
     raised_at: Instant
     by: Carrier
+    raised_by: str = ""
+    """The authenticated name of who raised it on her behalf; empty where she did herself."""
     text: str = ""
     """What she says about it."""
     claimed_by: str = ""

@@ -23,7 +23,7 @@ from ctid.model.errors import (
     PbxUnavailable,
     SupervisionRefused,
 )
-from ctid.model.ids import AgentId, PbxId, SupervisionId
+from ctid.model.ids import AgentId, HelpId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
 from ctid.model.words import Mode, Origin, Scope, SupervisionEnd, SupervisionState
@@ -81,13 +81,23 @@ class SupervisionService:
         self._ringing: set[str] = set()
         self._ends: dict[SupervisionId, list[asyncio.Future[Supervision]]] = {}
 
-    async def start(self, user: User, request: StartRequest) -> Supervision:
+    async def start(
+        self,
+        user: User,
+        request: StartRequest,
+        *,
+        origin: Origin = Origin.SUPERVISOR,
+        help: HelpId | None = None,  # noqa: A002 - the session's field
+    ) -> Supervision:
         """Begin a session; returns it once the supervisor hears, or has taken over.
+
+        `origin` and `help` say at whose wish, and which raised hand it answers.
 
         Raises:
             CtidError: it could not begin; nothing of it stays behind on the PBX.
         """
-        session, command = await self._refusable(user, self._planned(user, request), request=request)
+        planned = self._planned(user, request, origin, help)
+        session, command = await self._refusable(user, planned, request=request)
         self._ringing.add(session.phone)
         try:
             await self._audited("requested", user, replace(session, mode=request.mode))
@@ -103,7 +113,9 @@ class SupervisionService:
             await self._end_by_rule(session, SupervisionEnd.FAILED)
             raise
 
-    async def _planned(self, user: User, request: StartRequest) -> tuple[Supervision, StartSupervision]:
+    async def _planned(
+        self, user: User, request: StartRequest, origin: Origin, hand: HelpId | None
+    ) -> tuple[Supervision, StartSupervision]:
         """Check all that can be checked before a phone rings."""
         if request.scope is not Scope.CALL:
             raise SupervisionRefused(
@@ -134,7 +146,7 @@ class SupervisionService:
             call=call.id,
             mode=request.mode,
             purpose=request.purpose,
-            origin=Origin.SUPERVISOR,
+            origin=origin,
             scope=request.scope,
             note=request.note,
             session=ident,
@@ -155,6 +167,8 @@ class SupervisionService:
             until=admission.until,
             calls_limit=admission.calls_limit,
             notice=admission.notice,
+            origin=origin,
+            help=hand,
             purpose=request.purpose,
             note=request.note,
         )

@@ -261,12 +261,18 @@ async def test_scheme_is_not_case_sensitive(floor: Floor) -> None:
     assert (await floor.request("GET", "/api/v1/status", None, headers=headers)).status == 200
 
 
+OF_AGENTS = (
+    *("agents.help", "help.list", "help.get", "help.withdraw"),
+    *("sheets.list", "sheets.get", "sheets.versions", "sheets.comment"),
+)
+
+
 @pytest.mark.parametrize("role", list(UserRole))
 @pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=lambda operation: operation.name)
 async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> None:
     """Who sees the floor reads it; supervisor and admin supervise; admin has the audit; others see little."""
     little = {
-        UserRole.AGENT: {"agents.get", "agents.story", "agents.sessions", "periods.get"},
+        UserRole.AGENT: {"agents.get", "agents.story", "agents.sessions", "periods.get", *OF_AGENTS},
         UserRole.PRINCIPAL: {"figures.get", "agents.sessions", "periods.get"},
     }
     if role in little:
@@ -274,9 +280,10 @@ async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> Non
         may = operation.name in little[role] or (role is UserRole.AGENT and commands)
     else:
         accounts = operation.name.startswith(("audit.", "retention.", "subjects."))
-        supervising = operation.name.startswith(("supervisions.", "ghosts.", "draw."))
+        supervising = operation.name.startswith(("supervisions.", "ghosts.", "draw.", "help.", "sheets."))
         reads = operation.method == "GET" and not supervising and not accounts
         may = reads or role is UserRole.ADMIN or (role is UserRole.SUPERVISOR and not accounts)
+        may = may and operation.name != "sheets.comment"
     assert (role in operation.roles) is may
     body = operation.example
     ident = "1001" if role is UserRole.AGENT else "x"
