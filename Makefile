@@ -28,6 +28,7 @@ PURE := $(PURE),ctid/supervision/rights.py,ctid/supervision/periods.py,ctid/supe
 PURE := $(PURE),ctid/supervision/law.py,ctid/supervision/gate.py,ctid/supervision/draw.py
 PURE := $(PURE),ctid/supervision/published.py,ctid/supervision/record.py
 PURE := $(PURE),ctid/calls/words.py,ctid/calls/policy.py,ctid/calls/plan.py,$(DRIVER)/act_events.py,$(DRIVER)/queue_places.py
+PURE := $(PURE),ctid/help/rules.py,ctid/coaching/sheets.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e test-asterisk16 soak fuzz captures bench lab-up lab-down format lock clean

@@ -24,6 +24,7 @@ from ctid.agents.policy import Placement
 from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
+from ctid.api.bus import CARRIED, BusCarrier
 from ctid.api.context import ApiContext, Limits
 from ctid.api.server import ApiServer
 from ctid.audit import Audit
@@ -39,8 +40,15 @@ from ctid.calls.protector import Protector
 from ctid.calls.recordings import Recordings
 from ctid.calls.service import CallService
 from ctid.clock import SystemClock
+from ctid.coaching.accounting import SheetsAccount
+from ctid.coaching.kept import Kept as KeptSheets
+from ctid.coaching.service import CoachingService
+from ctid.coaching.service import Rules as CoachingRules
 from ctid.config import Config, HttpConfig, PbxConfig
 from ctid.config_law import NoZone, gate_of, law_warnings
+from ctid.help.accounting import HandsAccount
+from ctid.help.kept import Kept as KeptHands
+from ctid.help.service import HelpService
 from ctid.history.keeper import Keeper
 from ctid.history.ledger import Ledger
 from ctid.hub import Hub
@@ -271,28 +279,18 @@ class _Rooms:
             self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
         audit = Audit(config.state_directory, self._clock)
         gate = await gate_from(config, audit)
-        commander, policy = Commander(hub), agent_policy(config)
-        agents = AgentService(hub, commander, policy, self._clock)
-        if policy.work_reason:
-            enforcer = Enforcer(hub, commander, policy.work_reason, self._clock)
-            self._spawn(stack, "after-call work", enforcer.run)
-        publisher = None
-        if config.mqtt is not None:
-            publisher = MqttPublisher(
-                hub,
-                config.mqtt,
-                config.site,
-                self.boot_id,
-                config.state_directory,
-                self._clock,
-                standing={"periods": published(gate)},
-            )
-            self._spawn(stack, "publisher", publisher.run)
-            audit.anchored = publisher.anchor
+        agents = self._agents(stack)
+        publisher = self._publisher(stack, gate, audit)
         self._spawn(stack, "audit", audit.run)
         self._spawn(stack, "audit watch", Watch(hub, audit).run)
         supervisions, follower = self._supervisions(gate, audit, publisher)
         self._spawn(stack, "supervision", follower.run)
+        kept_hands, kept_sheets = KeptHands(config.state_directory), KeptSheets(config.state_directory)
+        hands = HelpService(hub, supervisions, kept_hands, self._clock, config.help.expires_s)
+        self._spawn(stack, "help", hands.run)
+        grading = CoachingRules(grid=config.coaching.grid, edit_s=config.coaching.edit_hours * 3600)
+        coaching = CoachingService(hub, kept_sheets, grading, gate.rights, self._clock)
+        self._spawn(stack, "coaching", coaching.run)
         index = RecordingIndex(config.state_directory)
         recordings = Recordings(hub, index, config.retention.recordings_days)
         self._spawn(stack, "recordings", recordings.run)
@@ -303,41 +301,50 @@ class _Rooms:
             self._spawn(stack, f"reconcile {pbx}", partial(reconciler.run, pbx))
         keeper = Keeper(hub, Ledger(config.state_directory), self._clock, config.history.keep_days)
         self._spawn(stack, "history", keeper.run)
-        classes = (AuditDays(audit, config.retention.audit_days), keeper, recordings)
-        retention = Retention(audit, self._clock, classes)
-        self._spawn(stack, "retention", retention.run)
-        subjects = Subjects(audit, self._clock, (AuditReader(audit), keeper, recordings))
-        server = ApiServer(
-            ApiContext(
-                hub=hub,
-                supervisions=supervisions,
-                agents=agents,
-                calls=CallService(hub, acts, rules, recordings, self._clock),
-                outreach=OutreachService(
-                    hub,
-                    acts,
-                    rules,
-                    self._clock,
-                    lambda: publisher is not None and publisher.status()["connected"] is True,
-                ),
-                reconciler=reconciler,
-                history=keeper,
-                audit=audit,
-                retention=retention,
-                subjects=subjects,
-                tokens=TokenTable(config.tokens),
-                gate=gate,
-                clock=self._clock,
-                version=__version__,
-                boot_id=self.boot_id,
-                site=config.site,
-                started_at=started_at,
-                broker_status=None if publisher is None else publisher.status,
-                required=frozenset(required),
-                listen=config.http.listen,
-                limits=_limits(config.http),
-            )
+        accounts = (
+            keeper,
+            recordings,
+            HandsAccount(kept_hands, config.retention.help_days),
+            SheetsAccount(kept_sheets, config.retention.sheets_days),
         )
+        days = AuditDays(audit, config.retention.audit_days)
+        retention = Retention(audit, self._clock, (days, *accounts))
+        self._spawn(stack, "retention", retention.run)
+        subjects = Subjects(audit, self._clock, (AuditReader(audit), *accounts))
+        context = ApiContext(
+            hub=hub,
+            supervisions=supervisions,
+            agents=agents,
+            calls=CallService(hub, acts, rules, recordings, self._clock),
+            outreach=OutreachService(
+                hub,
+                acts,
+                rules,
+                self._clock,
+                lambda: publisher is not None and publisher.status()["connected"] is True,
+            ),
+            reconciler=reconciler,
+            history=keeper,
+            audit=audit,
+            retention=retention,
+            subjects=subjects,
+            hands=hands,
+            coaching=coaching,
+            tokens=TokenTable(config.tokens),
+            gate=gate,
+            clock=self._clock,
+            version=__version__,
+            boot_id=self.boot_id,
+            site=config.site,
+            started_at=started_at,
+            broker_status=None if publisher is None else publisher.status,
+            required=frozenset(required),
+            listen=config.http.listen,
+            limits=_limits(config.http),
+        )
+        if publisher is not None:
+            publisher.serve(CARRIED, BusCarrier(context).carry_out)
+        server = ApiServer(context)
         stack.push_async_callback(server.close)
         with _listening(config.http):
             await server.start()
@@ -345,6 +352,13 @@ class _Rooms:
         now = asyncio.get_running_loop().time
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)
+
+    def _agents(self, stack: AsyncExitStack) -> AgentService:
+        commander, policy = Commander(self.hub), agent_policy(self._config)
+        if policy.work_reason:
+            enforcer = Enforcer(self.hub, commander, policy.work_reason, self._clock)
+            self._spawn(stack, "after-call work", enforcer.run)
+        return AgentService(self.hub, commander, policy, self._clock)
 
     def _supervisions(
         self, gate: Gate, audit: Audit, publisher: MqttPublisher | None
@@ -383,6 +397,23 @@ class _Rooms:
             self._clock,
         )
         return service, follower
+
+    def _publisher(self, stack: AsyncExitStack, gate: Gate, audit: Audit) -> MqttPublisher | None:
+        config = self._config
+        if config.mqtt is None:
+            return None
+        publisher = MqttPublisher(
+            self.hub,
+            config.mqtt,
+            config.site,
+            self.boot_id,
+            config.state_directory,
+            self._clock,
+            standing={"periods": published(gate)},
+        )
+        self._spawn(stack, "publisher", publisher.run)
+        audit.anchored = publisher.anchor
+        return publisher
 
     def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))

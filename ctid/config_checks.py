@@ -27,6 +27,9 @@ _LONGEST_RECONCILE_S = 86400.0
 _LONGEST_WORK_S = 3600.0
 _RATES_PER_S = (0.1, 10_000.0)
 _BURSTS = (1, 100_000)
+_LONGEST_HELP_S = 3600.0
+_LONGEST_EDIT_HOURS = 720.0
+_CRITERIA = 40
 _UNIQUE = (
     ("token", "name"),
     ("token", "sha256"),
@@ -60,6 +63,7 @@ def check_values(config: Config, mistakes: list[Mistake]) -> None:
     mistakes += [*_listener(config), *_references(config), *_reasons(config), *_agents(config)]
     mistakes += law_mistakes(config)
     mistakes += _calls(config)
+    mistakes += _grid(config)
 
 
 def _names(config: Config) -> Iterator[Mistake]:
@@ -85,10 +89,15 @@ def _ranges(config: Config) -> Iterator[Mistake]:
     seconds.append((("reconcile", "every_s"), config.reconcile.every_s, 0, _LONGEST_RECONCILE_S))
     seconds.append((("supervision", "ring_s"), config.supervision.ring_s, 1, _LONGEST_RING_S))
     seconds.append((("calls", "ring_s"), config.calls.ring_s, 1, _LONGEST_RING_S))
+    seconds.append((("help", "expires_s"), config.help.expires_s, 10, _LONGEST_HELP_S))
     for path, value, least, most in seconds:
         if not least <= value <= most:
             cure = f"seconds, {least:g} to {most:g}"
             yield Mistake(path=path, problem=f"{value:g} is out of range", cure=cure)
+    if not 0 <= config.coaching.edit_hours <= _LONGEST_EDIT_HOURS:
+        problem = f"{config.coaching.edit_hours:g} is out of range"
+        cure = f"hours, 0 to {_LONGEST_EDIT_HOURS:g}"
+        yield Mistake(path=("coaching", "edit_hours"), problem=problem, cure=cure)
     for what in ("commands", "reads", "failures"):
         for key, (least, most) in ((f"{what}_per_s", _RATES_PER_S), (f"{what}_burst", _BURSTS)):
             value = getattr(config.http, key)
@@ -263,3 +272,18 @@ def _agents(config: Config) -> Iterator[Mistake]:
             if not queue or queue in agent.queues[:number]:
                 problem = f"{queue!r} is {'there twice' if queue else 'no queue'}"
                 yield Mistake(path=("agent", index, "queues", number), problem=problem, cure="take it out")
+
+
+def _grid(config: Config) -> Iterator[Mistake]:
+    grid = config.coaching.grid
+    if not 1 <= len(grid) <= _CRITERIA:
+        problem = f"has {len(grid)} criteria"
+        yield Mistake(path=("coaching", "grid"), problem=problem, cure=f"give 1 to {_CRITERIA}")
+    for index, criterion in enumerate(grid):
+        if not criterion.id or safe_id(criterion.id) != criterion.id:
+            problem = f"{criterion.id!r} is no id"
+            cure = "use letters, digits and _ . @ : = ~ - only"
+            yield Mistake(path=("coaching", "grid", index, "id"), problem=problem, cure=cure)
+        elif criterion.id in [other.id for other in grid[:index]]:
+            problem = f"is a second criterion {criterion.id!r}"
+            yield Mistake(path=("coaching", "grid", index, "id"), problem=problem, cure="give it another id")

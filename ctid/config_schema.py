@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from ctid.coaching.sheets import Criterion
 from ctid.config_secrets import Secret
 from ctid.model.instant import Instant
 from ctid.model.users import Right, UserRole
@@ -51,6 +52,8 @@ class MqttConfig(Struct, frozen=True, kw_only=True):
     password: Secret = Secret()
     numbers: Literal["masked", "full"] = "masked"
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    commands: bool = False
+    """Whether what clients publish below `command` is carried out with the rights of their token."""
 
 
 class LogConfig(Struct, frozen=True, kw_only=True):
@@ -220,6 +223,24 @@ class RecordingConfig(Struct, frozen=True, kw_only=True):
     format: Literal["wav", "gsm", "ulaw", "alaw"] = "wav"
 
 
+class HelpConfig(Struct, frozen=True, kw_only=True):
+    """Raised hands. One that nobody has taken ends by itself after `expires_s` seconds."""
+
+    expires_s: float = 300.0
+
+
+class CoachingConfig(Struct, frozen=True, kw_only=True):
+    """Coaching sheets: their grid, and for how many hours an author may change one."""
+
+    edit_hours: float = 24.0
+    grid: tuple[Criterion, ...] = (
+        Criterion(id="greeting", label="Greeting"),
+        Criterion(id="listening", label="Listening"),
+        Criterion(id="solution", label="Solution"),
+        Criterion(id="closing", label="Closing"),
+    )
+
+
 class AgentRules(Struct, frozen=True, kw_only=True):
     """What holds for commands to agents. With no `pause_reasons` any text is one."""
 
@@ -254,6 +275,8 @@ class Config(Struct, frozen=True, kw_only=True):
     grants: tuple[GrantConfig, ...] = field(default=(), name="grant")
     law: LawConfig = LawConfig()
     periods: tuple[PeriodConfig, ...] = field(default=(), name="period")
+    help: HelpConfig = HelpConfig()
+    coaching: CoachingConfig = CoachingConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
     history: HistoryConfig = HistoryConfig()
     retention: RetentionConfig = RetentionConfig()

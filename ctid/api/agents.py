@@ -76,29 +76,29 @@ class ExtendAfterCallWork(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 async def log_in(context: ApiContext, user: User, request: LogIn) -> CommandedAgent:
     """Log an agent in."""
-    return await context.agents.login(user, _commandable(context, user, request.id), request.queues)
+    return await context.agents.login(user, commandable(context, user, request.id), request.queues)
 
 
 async def log_out(context: ApiContext, user: User, request: LogOut) -> CommandedAgent:
     """Log an agent out."""
-    return await context.agents.logout(user, _commandable(context, user, request.id), request.queues)
+    return await context.agents.logout(user, commandable(context, user, request.id), request.queues)
 
 
 async def pause(context: ApiContext, user: User, request: Pause) -> CommandedAgent:
     """Pause an agent; one command does for either `when`."""
     return await context.agents.pause(
-        user, _commandable(context, user, request.id), request.queues, request.reason
+        user, commandable(context, user, request.id), request.queues, request.reason
     )
 
 
 async def resume(context: ApiContext, user: User, request: Resume) -> CommandedAgent:
     """Resume an agent."""
-    return await context.agents.resume(user, _commandable(context, user, request.id), request.queues)
+    return await context.agents.resume(user, commandable(context, user, request.id), request.queues)
 
 
 async def end_after_call_work(context: ApiContext, user: User, request: EndAfterCallWork) -> CommandedAgent:
     """End an agent's after-call work."""
-    return await context.agents.end_after_call_work(user, _commandable(context, user, request.id))
+    return await context.agents.end_after_call_work(user, commandable(context, user, request.id))
 
 
 async def extend_after_call_work(
@@ -106,11 +106,11 @@ async def extend_after_call_work(
 ) -> CommandedAgent:
     """Give an agent more time for after-call work."""
     return await context.agents.extend_after_call_work(
-        user, _commandable(context, user, request.id), request.seconds
+        user, commandable(context, user, request.id), request.seconds
     )
 
 
-def _commandable(context: ApiContext, user: User, ident: str) -> AgentId:
+def commandable(context: ApiContext, user: User, ident: str) -> AgentId:
     """The agent, if the user may command her: an agent herself, the others by their right over her team."""
     agent = AgentId(ident)
     check_own(user, agent, "commanding")

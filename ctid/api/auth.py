@@ -118,6 +118,10 @@ class TokenTable:
                 "for the configuration"
             )
 
+    def named(self, name: str) -> User | None:
+        """The user of that name, for a carrier that knows by itself who asks; none: there is no such."""
+        return next((user for _, user in self._users if user.name == name), None)
+
 
 def _user(entry: TokenEntry) -> User:
     return User(

@@ -1,6 +1,6 @@
 """What the API is given by the composition root."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,20 +14,21 @@ from ctid.audit.retention import Retention
 from ctid.audit.subjects import Subjects
 from ctid.calls.index import Selection as RecordingSelection
 from ctid.calls.words import CommandedCall, QueueTarget, RecordingAction, RecordingEntry, SentMessage
+from ctid.coaching.sheets import Grades, Sheet
 from ctid.history.entries import Entry
 from ctid.history.figures import Figures, Selection
 from ctid.history.words import LedgerStatus
 from ctid.hub import UPDATES_WAITING, Hub
-from ctid.model.entities import Supervision
+from ctid.model.entities import Help, Supervision
 from ctid.model.errors import NotFound
-from ctid.model.ids import AgentId, CallId, HelpId, PbxId, SupervisionId
+from ctid.model.ids import AgentId, CallId, HelpId, PbxId, SheetId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User
-from ctid.model.words import CallFlag, Origin
+from ctid.model.words import CallFlag, Carrier, Mode, Origin
 from ctid.ports import Clock
 from ctid.rates import COMMANDS, FAILURES, READS, Rate
 from ctid.supervision.gate import Gate
-from ctid.supervision.requests import ChangeRequest, StartRequest
+from ctid.supervision.requests import ChangeRequest, StartRequest, Via
 
 
 class Supervisions(Protocol):
@@ -121,6 +122,54 @@ class Outreach(Protocol):
         ...
 
 
+class Hands(Protocol):
+    """What raises hands and has them claimed; each raises `CtidError`."""
+
+    async def ask(self, user: User, ident: AgentId, text: str, by: Carrier) -> Help:
+        """Raise an agent's hand."""
+        ...
+
+    async def withdraw(self, user: User, ident: HelpId) -> Help:
+        """Take a hand down; returns it as it ended."""
+        ...
+
+    async def claim(self, user: User, ident: HelpId, via: Via, mode: Mode) -> Supervision:
+        """Take a hand; returns the session once the supervisor is in the call."""
+        ...
+
+
+class Coaching(Protocol):
+    """What keeps the coaching sheets; each raises `CtidError`."""
+
+    async def write(
+        self, user: User, ident: SupervisionId, agent: str | None, grades: Grades, text: str
+    ) -> Sheet:
+        """Write the sheet of a session of hers."""
+        ...
+
+    async def mend(self, user: User, ident: SheetId, grades: Grades, text: str | None) -> Sheet:
+        """Change a sheet of hers."""
+        ...
+
+    async def comment(self, user: User, ident: SheetId, text: str) -> Sheet:
+        """Answer a sheet about her."""
+        ...
+
+    async def sheet(self, user: User, ident: SheetId) -> Sheet:
+        """A sheet that she may read."""
+        ...
+
+    async def versions(self, user: User, ident: SheetId) -> Sequence[Sheet]:
+        """Every version of it."""
+        ...
+
+    async def sheets(
+        self, user: User, agent: str | None, after: tuple[float, str] | None, limit: int
+    ) -> Sequence[Sheet]:
+        """The sheets that she may read, the newest first."""
+        ...
+
+
 class Reconciler(Protocol):
     """What asks a PBX for its lists, and has the state follow them."""
 
@@ -189,6 +238,8 @@ class ApiContext:
     audit: Audit
     retention: Retention
     subjects: Subjects
+    hands: Hands
+    coaching: Coaching
     tokens: TokenTable
     gate: Gate
     clock: Clock
@@ -200,6 +251,8 @@ class ApiContext:
     """The publisher's `status`, or none when no broker is configured."""
     required: frozenset[PbxId] = frozenset()
     """The links without which ctid is not ready."""
+    carrier: Carrier = Carrier.API
+    """By what the requests come that are carried out with this context."""
     listen: str = "127.0.0.1:8080"
     limits: Limits = field(default_factory=Limits)
 

@@ -7,10 +7,10 @@ from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
 
-from ctid.model.entities import Agent, Call, Device, Queue, Supervision
+from ctid.model.entities import Agent, Call, Device, Help, Queue, Supervision
 from ctid.model.errors import InvalidRequest
 
-Listed = TypeVar("Listed", Agent, Device, Queue, Call, Supervision)
+Listed = TypeVar("Listed", Agent, Device, Queue, Call, Supervision, Help)
 
 
 class ListRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +35,24 @@ def page(entities: Iterable[Listed], request: ListRequest) -> tuple[tuple[Listed
     rest = [entity for entity in ordered if entity.id > after]
     items = tuple(rest[: request.limit])
     return items, _write(items[-1].id) if len(rest) > len(items) else None
+
+
+def cursor_of(at: float, ident: str) -> str:
+    """The cursor of a list in the order of time: where its page ends."""
+    return _write(f"{at!r}:{ident}")
+
+
+def place_of(cursor: str) -> tuple[float, str] | None:
+    """Where the page before ended; none for the first page. Raises InvalidRequest."""
+    at, colon, ident = _read(cursor).partition(":")
+    if not cursor:
+        return None
+    try:
+        if colon:
+            return float(at), ident
+    except ValueError as error:
+        raise _not_ours() from error
+    raise _not_ours()
 
 
 def _write(ident: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Raw, Struct
 
 from ctid.api.views import Sight
-from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Pbx, Queue, Supervision
+from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Help, Pbx, Queue, Supervision
 from ctid.model.errors import InvalidRequest
 from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
@@ -53,9 +53,10 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     name: str
     """Of a caller in a queue: `caller_queued`, `caller_answered`, `caller_abandoned`, `caller_left`,
     `offer_missed`, `call_served`. Of a call: `call_transferred`, `call_picked_up`, `call_parked`,
-    `call_retrieved`. For those who may know who listens: `supervision_key`, a supervisor pressed a key of
-    her phone; `monitoring_seen`, somebody listens, and not through ctid. `state_drifted`: a snapshot differed
-    from what had been told, and was believed. `agent_message`: a user has a text for an agent."""
+    `call_retrieved`. For those who supervise: `supervision_key`, a supervisor pressed a key of her phone;
+    `monitoring_seen`, somebody listens, and not through ctid; `help_asked` by a code of the PBX;
+    `sheet_written` about an agent. `state_drifted`: a snapshot differed from what had been told, and was
+    believed. `agent_message`: a user has a text for an agent."""
     pbx: PbxId
     call: CallId | None
     leg: LegId | None
@@ -67,8 +68,8 @@ class OccurrenceMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag
     """Who ended a served call (`caller`, `agent`, `transfer`), why a caller left, how a call was transferred,
     which key was pressed, the kind of a drift, who listens, who a text is from."""
     to: str
-    """The number a call was transferred to, where it was parked, what drifted; how somebody listens: `spy`,
-    `snoop`."""
+    """The number a call was transferred to, where it was parked, what drifted, the sheet's id; how somebody
+    listens: `spy`, `snoop`."""
     text: str
     """What a message to an agent says; empty to viewers."""
     figures: dict[str, float]
@@ -215,7 +216,7 @@ class Audience:
                 return any(self._agent_of_teams(party.agent) for party in entity.parties) or (
                     in_queue and self._queue_of_teams(entity.queue)
                 )
-            case Device() | Supervision():
+            case Device() | Supervision() | Help():
                 return self._agent_of_teams(entity.agent)
 
     def _agent_of_teams(self, ident: AgentId | None) -> bool:

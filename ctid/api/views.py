@@ -4,7 +4,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from ctid.masking import masked_call, masked_occurrence
-from ctid.model.entities import Agent, Call, Entity, Supervision
+from ctid.model.entities import Agent, Call, Entity, Help, Supervision
 from ctid.model.errors import Forbidden
 from ctid.model.facts import MonitoringSeen
 from ctid.model.ids import AgentId, QueueId, SupervisionId
@@ -24,6 +24,10 @@ OWN_ROLES = FLOOR_ROLES | {UserRole.AGENT}
 COMMANDING_ROLES = SUPERVISING_ROLES | {UserRole.AGENT}
 """Those who command an agent; an agent commands herself alone."""
 EVERY_ROLE = frozenset(UserRole)
+GUARDED = frozenset({Supervision.kind, Help.kind})
+"""The kinds of entities that only `SUPERVISING_ROLES` see, but for an agent's own raised hand."""
+GUARDED_OCCURRENCES = frozenset({MonitoringSeen.NAME, "help_asked", "sheet_written"})
+"""And what happens that they alone are told."""
 
 
 class UnsupervisedCall(Call, frozen=True, kw_only=True):
@@ -38,7 +42,7 @@ class Sight:
 
     Callers' numbers are masked unless she has the right `numbers` over a team of the call: its agents', or,
     while it has none, its queue's members'. Who listens to whom is for `SUPERVISING_ROLES`. An agent sees
-    herself as an agent, and nothing else; a principal sees nothing of it.
+    herself as an agent and her raised hand, and nothing else; a principal sees nothing of it.
     """
 
     def __init__(self, user: User, rights: Rights, store: Store) -> None:
@@ -51,21 +55,22 @@ class Sight:
     def sees_kind(self, kind: str) -> bool:
         """Whether entities of a kind can be in her view at all."""
         if self._user.role is UserRole.AGENT:
-            return kind == Agent.kind
-        return self._sees_floor and (kind != Supervision.kind or self._supervises)
+            return kind in (Agent.kind, Help.kind)
+        return self._sees_floor and (kind not in GUARDED or self._supervises)
 
     def entity(self, entity: Entity) -> Entity | None:
         """The entity as she may see it, or none."""
         if not self.sees_kind(entity.kind):
             return None
         if not self._sees_floor:
-            return entity if entity.id == self._user.agent else None
+            hers = entity.agent if isinstance(entity, Help) else entity.id
+            return entity if hers == self._user.agent else None
         return self.call(entity) if isinstance(entity, Call) else entity
 
     def occurrence(self, occurrence: Occurrence) -> Occurrence | None:
         """The occurrence as she may see it, or none: with outside numbers masked, or in full."""
-        of_listening = occurrence.name == MonitoringSeen.NAME or occurrence.supervision is not None
-        if not self._sees_floor or (of_listening and not self._supervises):
+        guarded = occurrence.name in GUARDED_OCCURRENCES or occurrence.supervision is not None
+        if not self._sees_floor or (guarded and not self._supervises):
             return None
         call = self._store.calls.get(occurrence.call) if occurrence.call is not None else None
         agents = _agents_of(call) if call is not None else ()

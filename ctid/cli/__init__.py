@@ -10,7 +10,22 @@ from pathlib import Path
 
 import structlog
 
-from ctid.cli import agent, audit, call, capture, figures, law, lists, local, replay, supervise, truth, watch
+from ctid.cli import (
+    agent,
+    audit,
+    call,
+    capture,
+    figures,
+    hand,
+    law,
+    lists,
+    local,
+    replay,
+    sheet,
+    supervise,
+    truth,
+    watch,
+)
 from ctid.cli.client import DEFAULT_URL, BadUrl, Client, Problem, Unreachable
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
@@ -127,6 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_figures(add)
     agent.add_to(add("agent", "log an agent in or out, pause or resume her, end or extend her work"), common)
     call.add_to(add, common)
+    hand.add_to(add, common)
+    sheet.add_to(add, common)
     truth.add_to(add)
     audit.add_to(add, common)
     _add_supervision(add)

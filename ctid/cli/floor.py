@@ -1,6 +1,6 @@
 """The floor as the event socket tells it, and its picture in a terminal. Pure: time is an argument."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,9 +10,9 @@ from ctid.cli import words
 from ctid.cli.client import as_entity
 from ctid.cli.output import table
 from ctid.logs import clean
-from ctid.model.entities import ENTITIES, Agent, Call, Entity, Pbx, Queue, Supervision
+from ctid.model.entities import ENTITIES, Agent, Call, Entity, Help, Pbx, Queue, Supervision
 from ctid.model.instant import from_rfc3339
-from ctid.model.words import AgentState, SupervisionState
+from ctid.model.words import AgentState, HelpState, SupervisionState
 
 _KINDS = {kind.kind: kind for kind in ENTITIES}
 COUNTED = (
@@ -76,6 +76,8 @@ def picture(floor: Floor, now: float, *, source: str, trouble: str = "") -> Rend
     now += floor.offset_s
     parts: list[RenderableType] = [_head(floor, now, source, trouble), Text("")]
     if floor.synchronized:
+        if floor.of(Help):
+            parts += [hands(floor.of(Help), now), Text("")]
         parts += [_queues(floor, now), Text(""), _agents(floor, now)]
         if floor.of(Supervision):
             parts += [Text(""), _supervisions(floor, now)]
@@ -96,6 +98,31 @@ def link_line(link: Pbx, now: float) -> Text:
     line = words.peer(f"{link.id}: ").append_text(words.link_state(link.state))
     line.append(f" {words.span(now - link.since)}")
     return line.append(f" ({clean(link.reason)})", style="red") if link.reason else line
+
+
+def hands(raised: Iterable[Help], now: float) -> RenderableType:
+    """The raised hands: those that nobody has taken first, and of these who has waited longest."""
+    ordered = sorted(raised, key=lambda hand: (hand.state is not HelpState.OPEN, hand.raised_at))
+    return table(HAND_COLUMNS, [_hand_row(hand, now) for hand in ordered])
+
+
+HAND_COLUMNS = ("HAND", "AGENT", "TEAM", ">WAITS", "STATE", "CALL", "TEXT")
+
+
+def _hand_row(hand: Help, now: float) -> list[RenderableType]:
+    waits = hand.wait_s if hand.wait_s is not None else now - hand.raised_at
+    state = Text("✋ needs help", style="bold red")
+    if hand.state is HelpState.CLAIMED:
+        state = Text("✓ ", style="green").append_text(words.peer(f"{hand.claimed_by} comes"))
+    return [
+        words.peer(hand.id),
+        words.peer(hand.agent),
+        words.peer(hand.team),
+        words.span(waits),
+        state,
+        words.peer(hand.call or ""),
+        words.peer(hand.text),
+    ]
 
 
 def _queues(floor: Floor, now: float) -> RenderableType:

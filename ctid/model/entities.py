@@ -16,9 +16,12 @@ from ctid.model.quality import Quality
 from ctid.model.words import (
     AgentState,
     CallState,
+    Carrier,
     DeviceState,
     Direction,
     Hear,
+    HelpEnd,
+    HelpState,
     LinkState,
     Mode,
     NoticeKind,
@@ -243,5 +246,38 @@ class Supervision(Struct, frozen=True, kw_only=True, gc=False):
     end: SupervisionEnd | None = None
 
 
-Entity = Pbx | Agent | Device | Queue | Call | Supervision
-ENTITIES: tuple[type[Entity], ...] = (Pbx, Agent, Device, Queue, Call, Supervision)
+class Help(Struct, frozen=True, kw_only=True, gc=False):
+    """A raised hand: an agent asks a supervisor for help. ctid owns it, no PBX confirms it."""
+
+    kind: ClassVar[str] = "help"
+    id: HelpId
+    pbx: PbxId
+    agent: AgentId
+    team: str = ""
+    call: CallId | None = None
+    """The conversation she was in; none where she was in none."""
+    state: HelpState
+    since: Instant
+    raised_at: Instant
+    by: Carrier
+    raised_by: str = ""
+    """The authenticated name of who raised it on her behalf; empty where she did herself."""
+    text: str = ""
+    """What she says about it."""
+    claimed_by: str = ""
+    """The authenticated name of who has taken it."""
+    claimed_at: Instant | None = None
+    wait_s: float | None = None
+    """From being raised to being taken, in seconds; none while nobody has taken it."""
+    supervision: SupervisionId | None = None
+    """The session that it led to, once that has begun."""
+    expires_at: Instant
+    """When it ends by itself unless somebody takes it."""
+    ended_at: Instant | None = None
+    end: HelpEnd | None = None
+    ended_by: str = ""
+    """The authenticated name of who withdrew it; empty where it ended by itself."""
+
+
+Entity = Pbx | Agent | Device | Queue | Call | Supervision | Help
+ENTITIES: tuple[type[Entity], ...] = (Pbx, Agent, Device, Queue, Call, Supervision, Help)

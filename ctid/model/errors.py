@@ -3,11 +3,13 @@
 CtidError
  +- InvalidRequest (request.invalid)      +- AuthRequired (auth.required)     +- Forbidden (auth.forbidden)
  |                                             +- AuthExpired (auth.expired)
- +- NotFound (agent.unknown, call.unknown, queue.unknown, device.unknown, pbx.unknown, supervision.unknown)
+ +- NotFound (agent.unknown, call.unknown, queue.unknown, device.unknown, pbx.unknown, supervision.unknown,
+ |            help.unknown, sheet.unknown)
  +- SupervisionRefused (supervision.*)    +- PbxUnavailable (pbx.link_down)   +- PbxRefused (pbx.refused)
  +- PbxTimeout (pbx.timeout)              +- AuditUnavailable (audit.unavailable)
  +- AgentRefused (agent.*)                +- AgentPartlyDone (agent.partly_done)
  +- CallRefused (call.*)
+ +- HelpRefused (help.*)                  +- SheetRefused (sheet.*)
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,8 @@ from typing import ClassVar
 
 _COMMANDS = frozenset({"agents", "queues", "calls", "supervisions", "status"})
 """The lists that the command line has as well."""
+_LISTED = {"pbx": "status", "help": "help"}
+"""Where the API lists a kind, unless that is its plural."""
 
 
 class CtidError(Exception):
@@ -68,7 +72,7 @@ class NotFound(CtidError):
     title = "Not found"
 
     def __init__(self, kind: str, ident: str) -> None:
-        listed = "status" if kind == "pbx" else f"{kind}s"
+        listed = _LISTED.get(kind, f"{kind}s")
         by_command = f"`ctid {listed}` or " if listed in _COMMANDS else ""
         super().__init__(
             f"no {kind} has the id {ident!r}; {by_command}GET /api/v1/{listed} lists those there are"
@@ -126,6 +130,28 @@ class CallRefused(CtidError):
         super().__init__(detail)
         self.code = f"call.{reason}"
         self.status = 403 if reason == "number_not_allowed" else 409
+
+
+class HelpRefused(CtidError):
+    """A raised hand cannot be taken now. Code: `help.already_claimed`."""
+
+    status = 409
+    title = "The raised hand's state does not allow it"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = f"help.{reason}"
+
+
+class SheetRefused(CtidError):
+    """A coaching sheet cannot be written so now. Codes: `sheet.exists`, `sheet.closed`."""
+
+    status = 409
+    title = "The sheet's state does not allow it"
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = f"sheet.{reason}"
 
 
 class AgentPartlyDone(CtidError):

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from ctid.model.entities import Supervision
-from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, QueueId, SupervisionId
+from ctid.model.entities import Help, Supervision
+from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SheetId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.quality import Quality
 from ctid.model.words import (
@@ -269,6 +269,20 @@ class KeyPressed(_Fact, frozen=True, kw_only=True, gc=False, tag="supervision_ke
     key: str
 
 
+class HelpChanged(_Fact, frozen=True, kw_only=True, gc=False, tag="help_changed"):
+    """A hand was raised, is other than it was, or is down (its state says so). ctid owns it, not the PBX."""
+
+    help: Help
+
+
+class SheetWritten(_Fact, frozen=True, kw_only=True, gc=False, tag="sheet_written"):
+    """A coaching sheet about an agent was written or changed. ctid owns it; what it says is told nowhere."""
+
+    sheet: SheetId
+    agent: AgentId
+    call: CallId | None = None
+
+
 class CallTransferred(_Fact, frozen=True, kw_only=True, gc=False, tag="call_transferred"):
     """`leg` passed its call on, to the number `to` (empty when the PBX does not say)."""
 
@@ -312,10 +326,17 @@ class MonitoringSeen(_Fact, frozen=True, kw_only=True, gc=False, tag="monitoring
     how: str
 
 
+class HelpAsked(_Fact, frozen=True, kw_only=True, gc=False, tag="help_asked"):
+    """Whoever is at `leg`, by the phone `device`, asked for help by a code of the PBX."""
+
+    leg: LegId
+    device: DeviceId | None
+
+
 QueueMoment = CallerQueued | CallerAnswered | CallerAbandoned | CallerLeft | OfferMissed | CallServed
 """What a queue's figures are made of; the PBX's own log tells the same ones."""
 
-CallMoment = CallTransferred | CallPickedUp | CallParked | CallRetrieved | MonitoringSeen
+CallMoment = CallTransferred | CallPickedUp | CallParked | CallRetrieved | MonitoringSeen | HelpAsked
 
 Moment = QueueMoment | CallMoment
 """Facts that set no state of their own, told onwards as they are."""
@@ -334,5 +355,7 @@ Fact = (
     | SupervisionChanged
     | KeyPressed
     | AgentMessaged
+    | HelpChanged
+    | SheetWritten
     | Moment
 )

@@ -16,6 +16,8 @@ CallId = NewType("CallId", str)
 SupervisionId = NewType("SupervisionId", str)
 HelpId = NewType("HelpId", str)
 """A raised hand."""
+SheetId = NewType("SheetId", str)
+"""A coaching sheet."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@:=~-]")
 _LONGEST = 128

@@ -254,3 +254,35 @@ class Purpose(StrEnum):
     EVALUATION = "evaluation"
     ASSISTANCE = "assistance"
     EMERGENCY = "emergency"
+
+
+class HelpState(StrEnum):
+    """Where a raised hand stands."""
+
+    OPEN = "open"
+    """Nobody has taken it yet."""
+    CLAIMED = "claimed"
+    """A supervisor has taken it: her phone rings, or she is in the call."""
+    ENDED = "ended"
+
+
+class Carrier(StrEnum):
+    """By what a request came."""
+
+    API = "api"
+    MQTT = "mqtt"
+    FEATURE_CODE = "feature_code"
+    """Dialled, or pressed in a call."""
+
+
+class HelpEnd(StrEnum):
+    """Why a raised hand is down again."""
+
+    ANSWERED = "answered"
+    """A supervisor was in the call, and has left it."""
+    WITHDRAWN = "withdrawn"
+    """By the agent herself, or by a supervisor."""
+    EXPIRED = "expired"
+    """Nobody took it in time."""
+    CALL_ENDED = "call_ended"
+    """The call that it was about is over for her."""

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from ctid.audit import Anchor
 from ctid.masking import masked, masked_occurrence
-from ctid.model.entities import Call, Entity, Supervision
+from ctid.model.entities import Call, Entity, Help, Supervision
 from ctid.model.instant import Instant, enc_hook
 from ctid.state.changes import Occurrence
 
@@ -18,8 +18,9 @@ class Documents:
     """Writes documents of one run of ctid at a site; `boot_id` names the run.
 
     Unless `numbers_in_full`, the numbers and names of callers are masked. What a supervisor noted about
-    a session is never written, nor which sessions are on a call: the bus has more readers than those
-    who may know who is listened to. Sessions have topics of their own, which the broker's ACL guards.
+    a session is never written, nor what an agent said when she raised a hand, nor which sessions are on a
+    call: the bus has more readers than those who may know who is listened to. Sessions and raised hands have
+    topics of their own, which the broker's ACL guards.
     """
 
     def __init__(self, site: str, boot_id: str, *, numbers_in_full: bool) -> None:
@@ -37,6 +38,8 @@ class Documents:
         fields: dict[str, Any] = msgspec.to_builtins(shown, enc_hook=enc_hook)
         if isinstance(entity, Supervision):
             del fields["note"]
+        elif isinstance(entity, Help):
+            del fields["text"]
         elif isinstance(entity, Call):
             del fields["supervisions"]
         return fields

@@ -10,9 +10,9 @@ from typing import Any
 from msgspec import Struct
 
 from ctid.audit import Anchor
-from ctid.model.entities import Agent, Call, Device, Pbx, Queue, Supervision
+from ctid.model.entities import Agent, Call, Device, Help, Pbx, Queue, Supervision
 from ctid.model.instant import Instant
-from ctid.model.words import AgentState, SupervisionState
+from ctid.model.words import AgentState, HelpState, SupervisionState
 from ctid.publish.documents import Documents, encode
 from ctid.publish.topics import path_of
 from ctid.state.changes import Change, Occurrence, Update
@@ -112,6 +112,8 @@ def _told(change: Change) -> Iterator[_Told]:
             yield f"call.{call.state}" if moved else "call.party_changed", None
         case (Supervision() | None) as was, Supervision() as supervision:
             yield from _supervision(was, supervision)
+        case (Help() | None) as was, Help() as help_:
+            yield f"help.{_help(was, help_)}", None
         case old, new:
             raise TypeError(f"a {type(old).__name__} cannot become a {type(new).__name__}")
 
@@ -197,6 +199,14 @@ def _supervision(old: Supervision | None, new: Supervision) -> Iterator[_Told]:
 
 
 _SUPERVISION_EVENTS = {state: str(state) for state in SupervisionState} | {SupervisionState.ACTIVE: "started"}
+
+
+def _help(old: Help | None, new: Help) -> str:
+    if old is not None and old.state is new.state:
+        return "changed"
+    if new.state is HelpState.OPEN:
+        return "raised" if old is None else "reopened"
+    return str(new.state)
 
 
 def _occurrence(occurrence: Occurrence, documents: Documents) -> Event:

@@ -6,7 +6,7 @@ The only file that imports the MQTT client.
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +28,7 @@ from ctid.link import Backoff
 from ctid.model.instant import to_rfc3339
 from ctid.ports import Clock
 from ctid.publish.documents import Documents, owner_of, state_of
+from ctid.publish.intake import CarryOut, Command, Intake
 from ctid.publish.outgoing import Outgoing
 from ctid.publish.protocol import ProtocolChoice
 from ctid.publish.spool import Spool
@@ -54,6 +55,8 @@ STEADY_S = 5.0
 """A connection that stood for so long starts the reconnect waits afresh."""
 EVENT_EXPIRY_S = 3600
 """A broker keeps an event for absent readers for so long (MQTT 5.0, 3.3.2.3.3)."""
+REPLY_EXPIRY_S = 60
+"""Whoever asked has given up by then."""
 
 
 class _Client(aiomqtt.Client):
@@ -160,6 +163,12 @@ class MqttPublisher:
         self._degraded = False
         self._fence: bytes | None = None
         self._swept = asyncio.Event()
+        self._intake: Intake | None = None
+
+    def serve(self, operations: Collection[str], carry_out: CarryOut) -> None:
+        """Take clients' commands as well, where the configuration says so; before `run` connects."""
+        if self._config.commands:
+            self._intake = Intake(self._topics, operations, carry_out)
 
     def status(self) -> dict[str, Any]:
         """How the publisher stands: JSON's own types.
@@ -190,6 +199,8 @@ class MqttPublisher:
         try:
             await self._spool.open()
             running.append(self._tasks.spawn("mqtt outbox", self._spool.run()))
+            if self._intake is not None:
+                running.append(self._tasks.spawn("mqtt commands", self._intake.run()))
             running.insert(0, self._tasks.spawn("mqtt link", self._keep_connected()))
             await self._tasks.wait_failed()
         finally:
@@ -277,6 +288,9 @@ class MqttPublisher:
             self._came_up()
             for number in range(client.receive_maximum):
                 workers.spawn(f"mqtt sender {number}", self._send(client, lost))
+            if self._intake is not None:
+                await self._subscribe_to_commands(client, self._intake)
+                workers.spawn("mqtt replies", self._reply(client, self._intake, lost))
             workers.spawn("mqtt sweep", self._sweep(client, lost, readable=readable))
             await asyncio.wait([lost])  # which a cancellation of this task leaves as it is
             raise aiomqtt.MqttError(lost.result())
@@ -309,9 +323,17 @@ class MqttPublisher:
             log.error("broker does not let ctid read its own topics: leftovers stay there", topics=refused)
         return not refused
 
+    async def _subscribe_to_commands(self, client: _Client, intake: Intake) -> None:
+        (code,) = await client.subscribe(intake.filter, qos=1)
+        if (code.value if isinstance(code, ReasonCode) else code) >= 0x80:
+            log.error("broker does not let ctid read commands: none are taken", topic=intake.filter)
+
     async def _read(self, client: _Client, lost: asyncio.Future[str]) -> None:
         try:
             async for message in client.messages:
+                if self._intake is not None and self._intake.is_command(message.topic.value):
+                    self._commanded(self._intake, message)
+                    continue
                 self._received(message.topic.value, message.payload, retained=message.retain)
         except aiomqtt.MqttError as error:
             _lose(lost, _why(error))
@@ -326,6 +348,21 @@ class MqttPublisher:
         elif not retained and self._connected and state_of(payload) == "offline":
             # An earlier connection's last will may arrive late; ctid is there all the same.
             self._say_status()
+
+    def _commanded(self, intake: Intake, message: aiomqtt.Message) -> None:
+        if message.retain:
+            # It would be carried out anew at each connection, and by whoever connects under our name.
+            log.warning("a retained command is not carried out", topic=message.topic.value)
+            return
+        told = message.properties
+        intake.take(
+            Command(
+                topic=message.topic.value,
+                payload=bytes(message.payload),
+                response_topic=getattr(told, "ResponseTopic", ""),
+                correlation=getattr(told, "CorrelationData", b""),
+            )
+        )
 
     async def _sweep(self, client: _Client, lost: asyncio.Future[str], *, readable: bool) -> None:
         try:
@@ -372,6 +409,21 @@ class MqttPublisher:
             finally:
                 outgoing.sent(message, arrived=arrived)
             self._published += 1
+
+    async def _reply(self, client: _Client, intake: Intake, lost: asyncio.Future[str]) -> None:
+        is_five = self._protocol.version == "5"
+        while True:
+            reply = await intake.replies.get()
+            properties = Properties(PacketTypes.PUBLISH) if is_five else None  # type: ignore[no-untyped-call]  # paho has no types here
+            if properties is not None:
+                properties.MessageExpiryInterval = REPLY_EXPIRY_S
+                if reply.correlation:
+                    properties.CorrelationData = reply.correlation
+            try:
+                await client.publish(reply.topic, reply.payload, qos=1, properties=properties, timeout=ACK_S)
+            except aiomqtt.MqttError as error:
+                _lose(lost, _why(error))
+                return
 
     # Edges ----------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ _FOLDERS = {
     "queue": "queues",
     "call": "calls",
     "supervision": "supervisions",
+    "help": "help",
 }
 """Where the entities of each kind are; a PBX has its link there, so the word stays singular."""
 

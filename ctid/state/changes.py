@@ -3,10 +3,13 @@
 from msgspec import Struct, structs
 from msgspec.structs import replace
 
-from ctid.model.entities import Entity, Pbx
+from ctid.model.entities import Entity, Help, Pbx
 from ctid.model.facts import Moment
 from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
+
+UNCONFIRMED = (Pbx, Help)
+"""Kinds of entities that no PBX confirms: the link itself, and what ctid alone owns."""
 
 
 class Change(Struct, frozen=True, kw_only=True, gc=False):
@@ -26,13 +29,13 @@ class Change(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def kind(self) -> str:
-        """The entity's kind: pbx, agent, device, queue, call or supervision."""
+        """The entity's kind: pbx, agent, device, queue, call, supervision or help."""
         return self.entity.kind
 
 
 def alike(one: Entity | None, other: Entity | None) -> bool:
     """Whether two sights of an entity tell the same; when it was confirmed is no matter."""
-    if one is None or other is None or isinstance(one, Pbx) or isinstance(other, Pbx):
+    if one is None or other is None or isinstance(one, UNCONFIRMED) or isinstance(other, UNCONFIRMED):
         return one == other
     return replace(one, confirmed_at=other.confirmed_at) == other
 
@@ -42,10 +45,11 @@ class Occurrence(Struct, frozen=True, kw_only=True, gc=False):
 
     `name` is that of the moment (`caller_abandoned`, `call_transferred` and so on), `supervision_key`: a
     supervisor pressed the key `by` in her session `supervision`, `state_drifted`: a snapshot differed from
-    what had been told, and was believed, or `agent_message`: a user has a text for an agent. `call` and `leg`
-    are none of drift and of a message, `queue` of what has to do with none; `by` is who or what ended it, who
-    listens, or who the text is from, `to` where a call went, or how somebody listens. `figures` are its
-    numbers with their unit in the name; `text` is what a message to an agent says.
+    what had been told, and was believed, `agent_message`: a user has a text for an agent, or `sheet_written`.
+    `call` and `leg` are none of drift and of a message, `queue` of what has to do with none; `by` is who or
+    what ended it, who listens, or who the text is from, `to` where a call went, how somebody listens, or
+    which sheet was written. `figures` are its numbers with their unit in the name; `text` is what a message
+    to an agent says.
     """
 
     seq: int

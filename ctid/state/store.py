@@ -11,6 +11,8 @@ from ctid.model.facts import (
     AgentMessaged,
     DeviceChanged,
     Fact,
+    HelpAsked,
+    HelpChanged,
     KeyPressed,
     Leg,
     LegChanged,
@@ -24,12 +26,13 @@ from ctid.model.facts import (
     MonitoringSeen,
     OfferMissed,
     QualityMeasured,
+    SheetWritten,
     Snapshot,
     SupervisionChanged,
 )
 from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, safe_id
 from ctid.model.instant import Instant
-from ctid.model.words import LinkState, SnapshotReason, SupervisionEnd, SupervisionState
+from ctid.model.words import HelpState, LinkState, SnapshotReason, SupervisionEnd, SupervisionState
 from ctid.state.after_call import work_after
 from ctid.state.calls import call_id
 from ctid.state.changes import Occurrence, Update, occurrence
@@ -82,14 +85,12 @@ class Store(Deriving):
                 self._derive_device(fact.pbx, fact.device.id, at)
             case SupervisionChanged():
                 self._supervision_changed(fact.supervision, at)
-            case KeyPressed():
-                self._key_pressed(fact)
             case QualityMeasured():
                 self._measured(self._rows(fact.pbx), fact)
             case AfterCallWorkSet():
                 self._set_work(fact)
-            case AgentMessaged():
-                self._messaged(fact)
+            case KeyPressed() | AgentMessaged() | HelpChanged() | SheetWritten():
+                self._of_people(fact)
             case LinkUp():
                 self._link_up(fact)
             case LinkDown():
@@ -99,6 +100,18 @@ class Store(Deriving):
             case _:
                 self._occurred(fact)
         return self._commit(fact.pbx, at)
+
+    def _of_people(self, fact: KeyPressed | AgentMessaged | HelpChanged | SheetWritten) -> None:
+        """What a person has done, which is of no leg's state."""
+        match fact:
+            case KeyPressed():
+                self._key_pressed(fact)
+            case AgentMessaged():
+                self._messaged(fact)
+            case HelpChanged():
+                self._help_changed(fact)
+            case SheetWritten():
+                self._sheet_written(fact)
 
     def on_time(self, now: float) -> list[Update]:
         """Let the time pass: after-call work whose end has come is over."""
@@ -202,6 +215,8 @@ class Store(Deriving):
         told = occurrence(moment, self.seq, call)
         if isinstance(moment, MonitoringSeen):
             told = replace(told, agent=_agent_at(rows, leg))
+        if isinstance(moment, HelpAsked):
+            told = replace(told, agent=self._agent_of(rows, moment.device))
         self._updates.append(told)
 
     def _messaged(self, fact: AgentMessaged) -> None:
@@ -215,6 +230,34 @@ class Store(Deriving):
                 agent=fact.agent,
                 by=fact.by,
                 text=fact.text,
+            )
+        )
+
+    def _agent_of(self, rows: Rows, device: DeviceId | None) -> AgentId | None:
+        """Whose phone it is; one that no queue ever had is hers who has its name."""
+        if device is None:
+            return None
+        return rows.agent_of.get(device) or (AgentId(device) if AgentId(device) in self.agents else None)
+
+    def _help_changed(self, fact: HelpChanged) -> None:
+        told = fact.help
+        if told.state is HelpState.ENDED and told.id not in self.helps:
+            return  # told before: its end was its last document
+        self._put(self.helps, told.id, told, fact.at)
+        if told.state is HelpState.ENDED:
+            self._put(self.helps, told.id, None, fact.at)
+
+    def _sheet_written(self, fact: SheetWritten) -> None:
+        self.seq += 1
+        self._updates.append(
+            Occurrence(
+                seq=self.seq,
+                at=fact.at,
+                name="sheet_written",
+                pbx=fact.pbx,
+                call=fact.call,
+                agent=fact.agent,
+                to=fact.sheet,
             )
         )
 

@@ -5,15 +5,15 @@ from typing import TypeVar
 
 from msgspec.structs import force_setattr, replace
 
-from ctid.model.entities import Agent, Call, Device, Entity, Pbx, Queue, Supervision
+from ctid.model.entities import Agent, Call, Device, Entity, Help, Pbx, Queue, Supervision
 from ctid.model.facts import LinkDown
-from ctid.model.ids import AgentId, CallId, DeviceId, PbxId, QueueId, SupervisionId
+from ctid.model.ids import AgentId, CallId, DeviceId, HelpId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import LinkState
-from ctid.state.changes import Change, Update
+from ctid.state.changes import UNCONFIRMED, Change, Update
 
 _Key = TypeVar("_Key")
-_Value = TypeVar("_Value", Pbx, Agent, Device, Queue, Call, Supervision)
+_Value = TypeVar("_Value", Pbx, Agent, Device, Queue, Call, Supervision, Help)
 _Owned = TypeVar("_Owned", Agent, Device, Queue, Call, Supervision)
 
 
@@ -28,6 +28,7 @@ class Tables:
         self.queues: dict[QueueId, Queue] = {}
         self.calls: dict[CallId, Call] = {}
         self.supervisions: dict[SupervisionId, Supervision] = {}
+        self.helps: dict[HelpId, Help] = {}
         self._updates: list[Update] = []
         self._confirming = True
         """What is set now is so because the PBX told it, and not because time passed or the link is lost."""
@@ -40,6 +41,7 @@ class Tables:
         yield from self.devices.values()
         yield from self.calls.values()
         yield from self.supervisions.values()
+        yield from self.helps.values()
 
     def _put(self, table: dict[_Key, _Value], key: _Key, new: _Value | None, at: Instant) -> bool:
         """Set an entity, and tell if it is other than it was. `new` is not known to anybody yet."""
@@ -50,7 +52,7 @@ class Tables:
                 return False
             del table[key]
         else:
-            if self._confirming and type(new) is not Pbx:
+            if self._confirming and not isinstance(new, UNCONFIRMED):
                 force_setattr(new, "confirmed_at", at)
             table[key] = new
             if equal:

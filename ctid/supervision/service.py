@@ -87,6 +87,8 @@ class SupervisionService:
     ) -> Supervision:
         """Begin a session; returns it once the supervisor hears, waits, has taken over, or is armed.
 
+        `origin` and `help` say at whose wish, and which raised hand it answers.
+
         Raises:
             CtidError: it could not begin; nothing of it stays behind on the PBX.
         """

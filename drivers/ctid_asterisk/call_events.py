@@ -1,13 +1,15 @@
-"""Events of calls that move: transfers, pickup, parking, rooms. Pure."""
+"""Events of calls that move: transfers, pickup, parking, rooms; and what the dialplan itself tells. Pure."""
 
-from ctid.model.facts import CallParked, CallPickedUp, CallRetrieved, CallTransferred
+from ctid.model.facts import CallParked, CallPickedUp, CallRetrieved, CallTransferred, HelpAsked
 from ctid.model.ids import LegId
 from ctid.model.instant import Instant
 from ctid.model.words import TransferKind
 from ctid_asterisk.channel import Channel
-from ctid_asterisk.fields import caller
+from ctid_asterisk.fields import caller, device_of_channel
 from ctid_asterisk.told import Fields, Handler, Told
 
+HELP = "CtidHelp"
+"""The user event by which the dialplan tells that somebody asks for help (extensions.ctid.conf)."""
 THREEWAY = "Threeway"
 """The DestType of a transfer that its transferer stays in: all three talk."""
 
@@ -29,6 +31,7 @@ class CallEvents:
             "ParkedCallGiveUp": self._gave_up,
             "ConfbridgeJoin": self._room_joined,
             "ConfbridgeLeave": self._room_left,
+            "UserEvent": self._user_event,
         }
 
     # Transfers ------------------------------------------------------------------------------------
@@ -163,3 +166,15 @@ class CallEvents:
         if channel is not None:
             channel.conference = name
             self._told.tell_around(channel, at)
+
+    # The dialplan ---------------------------------------------------------------------------------
+
+    def _user_event(self, fields: Fields, at: Instant) -> None:
+        """One of any other name is somebody else's; one that a program sent has no channel."""
+        told = self._told
+        if fields["userevent"] != HELP or "uniqueid" not in fields:
+            return
+        leg = told.leg_of(fields["uniqueid"])
+        party = told.channels.by_id.get(leg)
+        device = party.device if party is not None else device_of_channel(fields["channel"])
+        told.facts.append(HelpAsked(pbx=told.pbx, at=at, leg=leg, device=device))

@@ -47,7 +47,7 @@ _RULES = {
         "PeerStatus StatusText RoundtripUsec PT SentNTP SentRTP SentPackets SentOctets ReportCount MES "
         "CoreMaxCalls CoreMaxLoadAvg CoreMaxFilehandles CoreStartupDate CoreStartupTime CoreReloadDate "
         "CoreReloadTime CoreCurrentCalls ExpirationTime RegExpire QualifyFrequency QualifyTimeout "
-        "DeviceState TransferType Registered CallStarted ChannelType SSRC",
+        "DeviceState TransferType Registered CallStarted ChannelType SSRC UserEvent",
     ),
     **_of(Rule.VERSION, "AMIversion AsteriskVersion"),
     **_of(Rule.UNIQUE, "ActionID Uniqueid Linkedid BridgeUniqueid BridgeId"),

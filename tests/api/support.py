@@ -30,13 +30,20 @@ from ctid.calls.outreach import OutreachService
 from ctid.calls.policy import CallPolicy
 from ctid.calls.recordings import Recordings
 from ctid.calls.service import CallService
+from ctid.coaching import sheets
+from ctid.coaching.kept import Kept as KeptSheets
+from ctid.coaching.service import CoachingService, Rules
+from ctid.coaching.sheets import Criterion
+from ctid.help.kept import Kept as KeptHands
+from ctid.help.service import HelpService
 from ctid.hub import Hub
 from ctid.model.commands import CallCommand, Command, LogInAgent, LogOutAgent, PauseAgent, ResumeAgent
-from ctid.model.entities import Supervision
+from ctid.model.entities import Help, Supervision
 from ctid.model.errors import CtidError, NotFound
 from ctid.model.facts import (
     DeviceInfo,
     Fact,
+    HelpChanged,
     Leg,
     LegChanged,
     LinkUp,
@@ -47,16 +54,26 @@ from ctid.model.facts import (
     Snapshot,
     SupervisionChanged,
 )
-from ctid.model.ids import AgentId, CallId, DeviceId, HelpId, LegId, PbxId, QueueId, SupervisionId
+from ctid.model.ids import AgentId, CallId, DeviceId, HelpId, LegId, PbxId, QueueId, SheetId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
-from ctid.model.words import DeviceState, LegState, Mode, Origin, Purpose, SupervisionEnd, SupervisionState
+from ctid.model.words import (
+    Carrier,
+    DeviceState,
+    HelpState,
+    LegState,
+    Mode,
+    Origin,
+    Purpose,
+    SupervisionEnd,
+    SupervisionState,
+)
 from ctid.state.profile import AgentProfile, Profiles
 from ctid.state.store import Store
 from ctid.supervision.gate import Gate
 from ctid.supervision.law import Law
 from ctid.supervision.requests import ChangeRequest, StartRequest
-from ctid.supervision.rights import Staff
+from ctid.supervision.rights import Rights, Staff
 from ctid.tasks import TaskOwner
 from helpers.acts_desk import ActedPbx
 from helpers.fakes import FakeConnection
@@ -67,7 +84,11 @@ BOOT = "0123456789abcdef"
 NOW = Instant(1_780_000_000.25)
 CALL = CallId("lab.100.1")
 SESSION = SupervisionId("s1")
+HAND = HelpId("h1")
+SHEET = SheetId("c1")
 DEADLINE_S = 10.0
+EXPIRES_S, EDIT_S = 300.0, 3600.0
+GRID = (Criterion(id="greeting", label="Greeting"), Criterion(id="closing"))
 AGENT_POLICY = AgentPolicy(
     pbx=PBX,
     placements={AgentId("1009"): Placement(name="Xue", queues=(QueueId("sales"),))},
@@ -342,6 +363,11 @@ class Floor:
         self.history = KeptInMemory()
         self._folder = Path(gettempdir()) / f"ctid-api-{uuid4().hex}"
         self.audit = Audit(self._folder, self.clock)
+        kept = KeptHands(self._folder)
+        self.hands = HelpService(self.hub, self.supervisions, kept, self.clock, EXPIRES_S)
+        self.sheets = KeptSheets(self._folder)
+        rules = Rules(grid=GRID, edit_s=EDIT_S)
+        self.coaching = CoachingService(self.hub, self.sheets, rules, Rights(), self.clock)
         self.broker: dict[str, Any] = {"connected": True, "published": 7, "dropped": 1}
         self.gate = Gate(
             staff=Staff(teams={AgentId("1009"): ""}, protected=frozenset({AgentId("1004")})),
@@ -361,6 +387,8 @@ class Floor:
             audit=self.audit,
             retention=Retention(self.audit, self.clock, (AuditDays(self.audit, 365),)),
             subjects=Subjects(self.audit, self.clock, (AuditReader(self.audit),)),
+            hands=self.hands,
+            coaching=self.coaching,
             tokens=TOKENS,
             gate=self.gate,
             clock=self.clock,
@@ -381,6 +409,8 @@ class Floor:
         self._folder.mkdir()
         self.index.path = self._folder / "recordings.db"
         self._tasks.spawn("hub", self.hub.run())
+        self._tasks.spawn("help", self.hands.run())
+        self._tasks.spawn("coaching", self.coaching.run())
         self.hub.attach(PBX, self.pbx)
         await self.server.start()
         host, port = self.server.address
@@ -396,6 +426,12 @@ class Floor:
         self.recordings._thread.shutdown()
         self.index.close()
         rmtree(self._folder)
+
+    @property
+    def subscriptions(self) -> list[str]:
+        """Who follows the hub for the API: its feed, and a socket each."""
+        rooms = ("help", "coaching")
+        return [one.name for one in self.hub._subscriptions if one.name not in rooms]
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -434,6 +470,30 @@ class Floor:
     async def supervise(self) -> None:
         """Let there be a session in the call."""
         await self.feed(SupervisionChanged(pbx=PBX, at=NOW, supervision=session_of("a supervisor")))
+
+    async def raise_hand(self) -> None:
+        """Let 1001 have raised her hand."""
+        hand = Help(
+            id=HAND,
+            pbx=PBX,
+            agent=AgentId("1001"),
+            team="red",
+            call=CALL,
+            state=HelpState.OPEN,
+            since=NOW,
+            raised_at=NOW,
+            by=Carrier.FEATURE_CODE,
+            text="he shouts",
+            expires_at=Instant(NOW + EXPIRES_S),
+        )
+        await self.feed(HelpChanged(pbx=PBX, at=NOW, help=hand))
+
+    async def coach(self) -> None:
+        """Let the supervisor have written a sheet about 1001."""
+        session = sheets.session_of(session_of("a supervisor", id=SupervisionId("s0")), None, "red")
+        assert session is not None
+        sheet = sheets.written(SHEET, session, GRID, {"greeting": 4}, "well done", now=NOW, edit_s=EDIT_S)
+        assert await self.sheets.add(sheet) is None
 
     async def pause(self, agent: str, reason: str) -> None:
         """One change of one agent, and of her queue."""

@@ -1,20 +1,24 @@
 """Every operation gives the same answer whatever carries it."""
 
+import re
 from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
 
-from api.support import CALL, SESSION, Floor
+from api.support import CALL, HAND, SESSION, SHEET, Floor
 from ctid.agents.service import AgentService
-from ctid.api.context import Agents, Calls, Outreach, Supervisions
+from ctid.api.context import Agents, Calls, Coaching, Hands, Outreach, Supervisions
 from ctid.api.operations import OPERATIONS, Operation
 from ctid.calls.outreach import OutreachService
 from ctid.calls.service import CallService
+from ctid.coaching.service import CoachingService
+from ctid.help.service import HelpService
 from ctid.model.users import UserRole
 from ctid.supervision.service import SupervisionService
 
 START = {"agent": "1001", "via": {"phone": "2001"}, "purpose": "quality", "note": "hm"}
+CLAIM = {"id": HAND, "via": {"phone": "2001"}, "mode": "whisper"}
 
 # Of each operation: good requests, and requests that are refused.
 REQUESTS: dict[str, list[dict[str, Any]]] = {
@@ -38,6 +42,36 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "agents.sessions": [{"id": "1001"}, {"id": "none"}, {"id": "1001", "cursor": "?"}],
     "periods.get": [{}, {"team": "red"}],
     "draw.get": [{"team": "none"}, {}],
+    "agents.help": [
+        {"id": "1002", "text": "angry"},
+        {"id": "1001"},
+        {"id": "none"},
+        {"id": "1001", "text": "x" * 201},
+    ],
+    "help.list": [{}, {"state": "open", "team": "red"}, {"agent": "1002"}, {"state": "?"}],
+    "help.get": [{"id": HAND}, {"id": "none"}],
+    "help.withdraw": [{"id": HAND}, {"id": "none"}],
+    "help.claim": [CLAIM, CLAIM | {"mode": "?"}, CLAIM | {"id": "none"}, {"id": HAND}],
+    "supervisions.sheet": [
+        {"id": SESSION, "grades": {"greeting": 5}, "text": "calm"},
+        {"id": SESSION, "grades": {"greeting": 6}},
+        {"id": SESSION, "grades": {"warmth": 1}},
+        {"id": SESSION},
+        {"id": "none", "text": "calm"},
+    ],
+    "sheets.list": [{}, {"agent": "1001"}, {"agent": "1002"}, {"cursor": "?"}],
+    "sheets.get": [{"id": SHEET}, {"id": "none"}],
+    "sheets.versions": [{"id": SHEET}, {"id": "none"}],
+    "sheets.update": [
+        {"id": SHEET, "text": "better"},
+        {"id": SHEET, "grades": {"warmth": 1}},
+        {"id": "none"},
+    ],
+    "sheets.comment": [
+        {"id": SHEET, "text": "thanks"},
+        {"id": "none", "text": "thanks"},
+        {"id": SHEET, "text": ""},
+    ],
     "ghosts.list": [{}, {"which": "?"}],
     "pbxs.reconcile": [{"id": "lab"}, {"id": "none"}],
     "queues.list": [{}, {"limit": 1}, {"cursor": "?"}],
@@ -116,6 +150,10 @@ def test_the_services_fit() -> None:
     assert acting is CallService
     reaching: type[Outreach] = OutreachService
     assert reaching is OutreachService
+    helping: type[Hands] = HelpService
+    assert helping is HelpService
+    coaching: type[Coaching] = CoachingService
+    assert coaching is CoachingService
 
 
 async def over_http(floor: Floor, operation: Operation, role: str, params: dict[str, Any]) -> Any:
@@ -140,8 +178,12 @@ async def over_websocket(floor: Floor, operation: Operation, role: str, params: 
 
 
 def without_time(document: Any) -> Any:
-    """The document without the state's number, which goes on between two requests."""
-    return {key: value for key, value in document.items() if key != "seq"}
+    """The document without the state's number, which goes on between two requests, and a new one's id."""
+    return {
+        key: value
+        for key, value in document.items()
+        if key != "seq" and not (key == "id" and re.fullmatch("[ch][0-9a-f]{12}", value))
+    }
 
 
 @pytest.mark.parametrize("role", list(UserRole))
@@ -155,6 +197,8 @@ async def test_same_answer(name: str, role: UserRole) -> None:
             async with Floor() as floor:
                 await floor.populate()
                 await floor.supervise()
+                await floor.raise_hand()
+                await floor.coach()
                 answers.append(await carry(floor, operation, role, params))
         assert answers[0] == answers[1]
         status, document = answers[0]

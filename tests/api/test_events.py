@@ -43,7 +43,15 @@ async def test_snapshot_then_changes(floor: Floor) -> None:
     events = await floor.events()
     first = await events.next()
     assert (first["type"], first["seq"], first["boot_id"]) == ("snapshot", floor.hub.store.seq, BOOT)
-    assert list(first["entities"]) == ["pbxs", "agents", "devices", "queues", "calls", "supervisions"]
+    assert list(first["entities"]) == [
+        "pbxs",
+        "agents",
+        "devices",
+        "queues",
+        "calls",
+        "supervisions",
+        "helps",
+    ]
     assert {agent["id"] for agent in first["entities"]["agents"]} == {"1001", "1002", "1003", "1004"}
     await floor.pause("1002", "lunch")
     change = await events.next()
@@ -150,7 +158,7 @@ async def test_who_listens_is_not_told(floor: Floor, role: str) -> None:
     """For viewer and integrator a session makes no message at all, and numbers are masked."""
     events = await floor.events(role=role)
     first = await events.next()
-    assert "supervisions" not in first["entities"]
+    assert not {"supervisions", "helps"} & set(first["entities"])
     assert "supervisions" not in first["entities"]["calls"][0]
     assert first["entities"]["calls"][0]["parties"][0]["number"] == "********78"
     await floor.feed(SupervisionChanged(pbx=PBX, at=NOW, supervision=session_of("x")))
@@ -321,7 +329,7 @@ async def test_a_slow_reader_is_closed_and_holds_nobody_up(limits: Limits) -> No
         quick = await floor.events("?kind=agent")
         await quick.next()
         async with StubbornClient(floor) as slow:
-            await eventually(lambda: len(floor.hub._subscriptions) >= 3)
+            await eventually(lambda: len(floor.subscriptions) >= 3)
             reading = asyncio.gather(*[read_changes(quick, 3000)])
             await flood(floor, 3000)
             assert (await reading)[0] == list(range(3000))
@@ -349,9 +357,9 @@ async def test_a_reader_that_never_reads_is_cut_off() -> None:
     async with Floor(Limits(send_s=0.2, close_s=0.2)) as floor:
         await floor.populate()
         async with StubbornClient(floor):
-            await eventually(lambda: len(floor.hub._subscriptions) >= 2)
+            await eventually(lambda: len(floor.subscriptions) >= 2)
             await flood(floor, 3000)
-            await eventually(lambda: len(floor.hub._subscriptions) <= 1)
+            await eventually(lambda: len(floor.subscriptions) <= 1)
 
 
 @pytest.mark.parametrize(
@@ -494,14 +502,14 @@ async def test_the_server_says_goodbye(floor: Floor) -> None:
     await events.next()
     ended, _ = await asyncio.gather(events.ended(), floor.server.close())
     assert ended == 1001
-    assert floor.hub._subscriptions == set()
+    assert floor.subscriptions == []
 
 
 async def test_a_client_that_leaves_is_forgotten(floor: Floor) -> None:
     """A closed socket and a cut connection both leave no subscription."""
     polite = await floor.events()
     rude = await floor.events()
-    assert len(floor.hub._subscriptions) == 3
+    assert len(floor.subscriptions) == 3
     await polite.socket.close()
     rude.socket._response.connection.transport.abort()  # type: ignore[union-attr]  # it is connected
-    await eventually(lambda: len(floor.hub._subscriptions) <= 1)
+    await eventually(lambda: len(floor.subscriptions) <= 1)

@@ -263,6 +263,12 @@ async def test_scheme_is_not_case_sensitive(floor: Floor) -> None:
     assert (await floor.request("GET", "/api/v1/status", None, headers=headers)).status == 200
 
 
+OF_AGENTS = (
+    *("agents.help", "help.list", "help.get", "help.withdraw"),
+    *("sheets.list", "sheets.get", "sheets.versions", "sheets.comment"),
+)
+
+
 @pytest.mark.parametrize("role", list(UserRole))
 @pytest.mark.parametrize("operation", list(OPERATIONS.values()), ids=lambda operation: operation.name)
 async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> None:
@@ -271,6 +277,7 @@ async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> Non
         UserRole.AGENT: {
             *("agents.get", "agents.story", "agents.sessions", "periods.get"),
             *("calls.private", "calls.objected"),
+            *OF_AGENTS,
         },
         UserRole.PRINCIPAL: {"figures.get", "agents.sessions", "periods.get"},
     }
@@ -280,9 +287,11 @@ async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> Non
         may = operation.name in little[role] or (role is UserRole.AGENT and commands)
     else:
         accounts = operation.name.startswith(("audit.", "retention.", "subjects."))
-        supervising = operation.name.startswith(("supervisions.", "ghosts.", "draw.", "recordings."))
+        names = ("supervisions.", "ghosts.", "draw.", "recordings.", "help.", "sheets.")
+        supervising = operation.name.startswith(names)
         reads = operation.method == "GET" and not supervising and not accounts
         may = reads or role is UserRole.ADMIN or (role is UserRole.SUPERVISOR and not accounts)
+        may = may and operation.name != "sheets.comment"
     assert (role in operation.roles) is may
     body = operation.example
     if operation.name == "calls.create":

@@ -91,7 +91,7 @@ async def test_an_agent_commands_and_sees_herself_alone(floor: Floor) -> None:
         assert_problem(await floor.get(path, "agent"), 403, "auth.forbidden")
 
 
-@pytest.mark.parametrize(("role", "seen"), [("agent", {"agents": ["1001"]}), ("principal", {})])
+@pytest.mark.parametrize(("role", "seen"), [("agent", {"agents": ["1001"], "helps": []}), ("principal", {})])
 async def test_the_events_of_who_sees_little(floor: Floor, role: str, seen: dict[str, list[str]]) -> None:
     """An agent is told of herself, a principal of nothing; neither of what happens to others."""
     events = await floor.events(role=role)

@@ -18,6 +18,7 @@ import pytest
 from yarl import URL
 
 from ctid.api.operations import Operation
+from ctid.model.users import UserRole
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from helpers.patience import until
@@ -301,8 +302,10 @@ async def test_line_breaks_in_every_text(floor: Floor) -> None:
     await floor.phones.open("1001", SUP)
     await until(lambda: floor.agent_is("1001", "ready"), what="1001 is ready")
     audited = audit_of(floor.rig)
-    async with speaker(floor, daemon.tokens_of(floor.rig)["admin"]) as http:
+    tokens = daemon.tokens_of(floor.rig)
+    async with speaker(floor, tokens["admin"]) as admin, speaker(floor, tokens["agent"]) as agent:
         for operation, field in TEXTS:
+            http = admin if UserRole.ADMIN in operation.roles else agent
             for odd in (INJECTION, "a\0b"):
                 answer = await inject(http, operation, field, odd)
                 assert (answer.status, answer.code) == (422, "request.invalid"), (operation.name, answer)

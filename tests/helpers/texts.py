@@ -22,6 +22,8 @@ def paths_of_texts(info: inspect.Type, path: str = "") -> Iterator[str]:
                 yield from paths_of_texts(field.type, f"{path}.{field.encode_name}".removeprefix("."))
         case inspect.ListType() | inspect.VarTupleType():
             yield from paths_of_texts(info.item_type, f"{path}[0]")
+        case inspect.DictType():
+            yield from paths_of_texts(info.value_type, f"{path}.x")
         case inspect.StrType():
             yield path
         case inspect.IntType() | inspect.FloatType() | inspect.BoolType() | inspect.NoneType():

@@ -75,12 +75,40 @@ def test_changes(floor: Floor) -> None:
     assert "1001" not in drawn(floor)
 
 
+def test_raised_hands_come_first(floor: Floor) -> None:
+    """Before the queues, who waits longest first, and those whom somebody has taken last."""
+    hand = {
+        "id": "h1",
+        "pbx": "main",
+        "agent": "1001",
+        "state": "open",
+        "since": AT,
+        "raised_at": AT,
+        "by": "feature_code",
+        "text": "he \x1b[31mshouts",
+        "expires_at": AT,
+    }
+    floor.apply(change("help", "h1", hand), NOW)
+    later = hand | {"id": "h0", "raised_at": "2026-03-01T08:00:30Z", "text": ""}
+    floor.apply(change("help", "h0", later), NOW)
+    taken = hand | {"id": "h2", "text": "", "state": "claimed", "claimed_by": "anna", "wait_s": 12.0}
+    floor.apply(change("help", "h2", taken), NOW)
+    text = drawn(floor)
+    assert text.index("needs help") < text.index("Support")
+    assert text.index("h1 ") < text.index("h0 ") < text.index("h2 ")
+    assert "1:05" in " ".join(row(text, "h1"))
+    assert "anna comes" in text
+    assert "\x1b" not in text
+    floor.apply(change("help", "h1", None), NOW)
+    assert "shouts" not in drawn(floor)
+
+
 def test_others_are_passed_over(floor: Floor) -> None:
     """A heartbeat, an occurrence, and a kind of entity that is not known yet change nothing."""
     before = drawn(floor)
     floor.apply({"type": "heartbeat", "seq": 9, "at": AT}, NOW)
     floor.apply({"type": "occurrence", "seq": 9, "at": AT, "name": "call_served"}, NOW)
-    floor.apply(change("help", "h1", {"id": "h1"}), NOW)
+    floor.apply(change("lamp", "h1", {"id": "h1"}), NOW)
     assert drawn(floor) == before
 
 

@@ -108,7 +108,7 @@ def test_every_extra_queue_is_entered_by_its_number() -> None:
 def test_daemon_s_user_has_only_what_it_needs() -> None:
     """The shipped AMI user can neither originate nor run commands; it may be slow for 5 s."""
     user = section((SHIPPED / "manager.ctid.conf").read_text(), "ctid")
-    assert "read = system,call,agent,dialplan,reporting\n" in user
+    assert "read = system,call,agent,dialplan,reporting,user\n" in user
     assert "write = system,call,agent,message,reporting\n" in user
     assert "writetimeout = 5000\n" in user
 

@@ -5,13 +5,26 @@ import pytest
 from msgspec.structs import replace
 
 from ctid.audit import Anchor
-from ctid.model.entities import Agent, Call, Device, Entity, Membership, Pbx, Queue, Supervision, Waiting
-from ctid.model.ids import AgentId, CallId, DeviceId, PbxId, QueueId, SupervisionId
+from ctid.model.entities import (
+    Agent,
+    Call,
+    Device,
+    Entity,
+    Help,
+    Membership,
+    Pbx,
+    Queue,
+    Supervision,
+    Waiting,
+)
+from ctid.model.ids import AgentId, CallId, DeviceId, HelpId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import (
     AgentState,
     CallState,
+    Carrier,
     DeviceState,
+    HelpState,
     LinkState,
     Mode,
     Purpose,
@@ -73,6 +86,19 @@ def types(update: Update) -> list[str]:
 
 
 ACTIVE = replace(SUPERVISION, state=SupervisionState.ACTIVE)
+HAND = Help(
+    id=HelpId("h"),
+    pbx=PBX,
+    agent=AGENT.id,
+    call=CALL.id,
+    state=HelpState.OPEN,
+    since=AT,
+    raised_at=AT,
+    by=Carrier.API,
+    text="secret",
+    expires_at=AT,
+)
+TAKEN = replace(HAND, state=HelpState.CLAIMED, claimed_by="marie", wait_s=7.5)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +127,12 @@ ACTIVE = replace(SUPERVISION, state=SupervisionState.ACTIVE)
         ],
         (CALL, replace(CALL, dialled="7000"), ["call.party_changed"]),
         (CALL, None, ["call.removed"]),
+        (None, HAND, ["help.raised"]),
+        (HAND, replace(HAND, call=None), ["help.changed"]),
+        (HAND, TAKEN, ["help.claimed"]),
+        (TAKEN, HAND, ["help.reopened"]),
+        (TAKEN, replace(HAND, state=HelpState.ENDED), ["help.ended"]),
+        (HAND, None, ["help.removed"]),
         (None, SUPERVISION, ["supervision.ringing"]),
         (SUPERVISION, ACTIVE, ["supervision.started"]),
         (ACTIVE, replace(ACTIVE, mode=Mode.BARGE), ["supervision.mode_changed"]),
@@ -244,3 +276,20 @@ def test_a_key_names_its_session() -> None:
     (event,) = tell(told)
     assert (event["type"], event["subject"]) == ("ctid.supervision.key", "calls/p.1")
     assert (event["data"]["supervision"], event["data"]["by"]) == ("s", "5")
+
+
+def test_a_raised_hand_is_told_without_its_words() -> None:
+    """Who waits, for how long, and who has come; not what she said about it."""
+    (told,) = tell(change(HAND, TAKEN))
+    data = told["data"]
+    assert (data["agent"], data["claimed_by"], data["wait_s"]) == ("1001", "marie", 7.5)
+    assert "secret" not in json.dumps(told)
+    assert told["subject"] == "help/h"
+    assert b"secret" not in DOCUMENTS.entity(HAND, 9, AT)
+
+
+def test_what_only_supervisors_may_know() -> None:
+    """A code for help, and a sheet that was written, are told by their ids."""
+    for name, kind in (("help_asked", "help.asked"), ("sheet_written", "sheet.written")):
+        (told,) = tell(Occurrence(seq=9, at=AT, name=name, pbx=PBX, agent=AGENT.id, call=CALL.id, to="c1"))
+        assert (told["type"], told["data"]["agent"]) == (f"ctid.{kind}", "1001")

@@ -1,6 +1,6 @@
 from msgspec.structs import replace
 
-from ctid.model.entities import Agent, Call, Device, Entity, Pbx, Queue
+from ctid.model.entities import Agent, Call, Device, Entity, Help, Pbx, Queue
 from ctid.model.facts import AgentMessaged, CallerAbandoned, CallServed, OfferMissed
 from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.words import (
@@ -42,7 +42,7 @@ def _replayed(updates: list[Update]) -> dict[tuple[str, str], Entity]:
 
 
 def _stale(store: Store) -> set[str]:
-    return {entity.id for entity in store.entities() if not isinstance(entity, Pbx) and entity.stale}
+    return {entity.id for entity in store.entities() if not isinstance(entity, Pbx | Help) and entity.stale}
 
 
 # Updates ----------------------------------------------------------------------------------------------

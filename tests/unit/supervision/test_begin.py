@@ -12,7 +12,7 @@ from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
 from ctid.model.words import Hear, Mode, NoticeKind, Origin, Purpose, Scope, SupervisionState
 from ctid.supervision import service
-from ctid.supervision.gate import Admission, Plan
+from ctid.supervision.law import Admission, Plan
 from ctid.supervision.requests import ChangeRequest, StartRequest, Via
 from ctid.supervision.rights import Staff
 from helpers.desk import LAB, PAUL, ROOT, SOFIA, Desk, arm, follow, listen, refused_of

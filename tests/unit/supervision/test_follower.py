@@ -13,7 +13,7 @@ from ctid.model.ids import AgentId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import Hear, Mode, NoticeKind, Purpose, Scope, SupervisionEnd, SupervisionState
 from ctid.supervision import follower
-from ctid.supervision.gate import Admission
+from ctid.supervision.law import Admission
 from ctid.supervision.requests import ChangeRequest
 from helpers.desk import LAB, PAUL, SOFIA, Desk, arm, audited, by_rule, follow, listen, to
 from helpers.floor import BASE

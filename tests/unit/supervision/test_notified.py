@@ -11,7 +11,7 @@ from ctid.model.errors import PbxRefused, PbxTimeout
 from ctid.model.ids import LegId
 from ctid.model.words import Mode, NoticeKind, NoticeState
 from ctid.supervision import follower
-from ctid.supervision.gate import Admission
+from ctid.supervision.law import Admission
 from helpers.desk import SOFIA, Desk, arm, audited, follow, listen, to
 from helpers.patience import until
 

@@ -1,0 +1,1 @@
+"""Coaching sheets: what a supervisor notes after a session, and the agent reads."""

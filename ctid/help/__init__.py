@@ -1,0 +1,1 @@
+"""Raised hands: an agent asks for help, a supervisor takes it, and how long that took is known."""
