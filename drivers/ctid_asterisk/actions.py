@@ -9,7 +9,7 @@ main/manager.c, apps/app_queue.c, main/manager_bridges.c.
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -47,6 +47,9 @@ _READING_FUNCTION = re.compile(
     r"|PJSIP_ENDPOINT|PRESENCE_STATE|QUEUE_MEMBER|QUEUE_VARIABLES|QUEUE_WAITING_COUNT|VERSION)"
     r"\([A-Za-z0-9_.@:/;, -]{0,100}\)"
 )
+# What Asterisk's reader of arguments leaves as it is: it drops quotes and backslashes, and splits at commas.
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9_.@:+*#/;=-]{0,900}")
+_KEY = re.compile(r"[0-9*#A-D]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -427,3 +430,62 @@ def dial_place(endpoint: str, number: str, context: str) -> DialPlace:
         _match(_EXTEN, "extension", number),
         _match(_CONTEXT, "context", context),
     )
+
+
+def originate(
+    address: str,
+    *,
+    context: str,
+    exten: str,
+    channel_id: str,
+    other_channel_id: str = "",
+    ring_s: float,
+    caller: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> Action:
+    """Ring an address for `ring_s` seconds, and let who answers enter the dialplan. Class originate.
+
+    Its channel gets the id `channel_id`; the second half of a Local channel gets `other_channel_id`. The
+    answer says that it is begun; the event `OriginateResponse` of that id says how it went. Values of
+    variables are without commas, quotes and backslashes.
+    """
+    given = [
+        ("Variable", f"{_match(_VARIABLE, 'variable', name)}={_match(_PLAIN_VALUE, 'value', value)}")
+        for name, value in (variables or {}).items()
+    ]
+    return _action(
+        "Originate",
+        ("Channel", _match(_INTERFACE, "address", address)),
+        ("Context", _match(_CONTEXT, "context", context)),
+        ("Exten", _match(_EXTEN, "extension", exten)),
+        ("Priority", "1"),
+        ("Timeout", str(max(1, round(ring_s)) * 1000)),
+        ("CallerID", _text("caller", caller, 80)),
+        ("ChannelId", _channel(channel_id)),
+        ("OtherChannelId", _channel(other_channel_id) if other_channel_id else ""),
+        # Otherwise Asterisk would tell this connection nothing else until it is answered.
+        ("Async", "true"),
+        *given,
+    )
+
+
+def receive_key(channel: str, key: str) -> Action:
+    """Let a channel have pressed a key, as if it came from its phone. Class call.
+
+    Asterisk 13.30, 16.7, 17.1, 18 and later; an older one sends the key to the phone instead.
+    """
+    return _action(
+        "PlayDTMF", ("Channel", _channel(channel)), ("Digit", _match(_KEY, "key", key)), ("Receive", "true")
+    )
+
+
+def mute(channel: str, *, on: bool) -> Action:
+    """Drop, or let pass, all audio that comes from a channel. Class system."""
+    return _action(
+        "MuteAudio", ("Channel", _channel(channel)), ("Direction", "in"), ("State", "on" if on else "off")
+    )
+
+
+def getvar(channel: str, variable: str) -> Action:
+    """Read a variable or a reading function of a channel. Class call or reporting."""
+    return _action("Getvar", ("Channel", _channel(channel)), ("Variable", _readable(variable)))

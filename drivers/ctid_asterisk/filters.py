@@ -6,12 +6,18 @@ configs/samples/manager.conf.sample.
 
 import re
 
-from ctid_asterisk.actions import Action, add_filter
+from ctid_asterisk.actions import OWN_ID_PREFIX, Action, add_filter
 from ctid_asterisk.wire import ArgumentError
 
 # The variables that stay when VarSet is excluded, by how they begin: the fence and what ctid sets on its own
 # legs, and why a caller left a queue.
 KEPT_VARIABLES = ("CTID", "QUEUESTATUS")
+# Of pressed keys only those on ctid's own channels come: nobody else's are its business.
+_KEPT = {
+    "VarSet": ("Variable", KEPT_VARIABLES),
+    "DTMFBegin": ("Uniqueid", (OWN_ID_PREFIX,)),
+    "DTMFEnd": ("Uniqueid", (OWN_ID_PREFIX,)),
+}
 
 _EVENT_NAME = re.compile(r"[A-Za-z0-9]{1,60}")
 _VERSION = re.compile(r"(?:certified[/-])?([0-9]+)\.([0-9]+)")
@@ -29,7 +35,9 @@ def knows_advanced(asterisk_version: str) -> bool:
 
 
 def exclude(names: frozenset[str], *, advanced: bool) -> list[Action]:
-    """Build the actions that exclude these events; of `VarSet`, `KEPT_VARIABLES` still come.
+    """Build the actions that exclude these events.
+
+    Of `VarSet`, `KEPT_VARIABLES` still come; of pressed keys, those on channels of ctid's own.
 
     Advanced filters compare a hash of the name, legacy ones run a regular expression on every event.
 
@@ -45,16 +53,18 @@ def exclude(names: frozenset[str], *, advanced: bool) -> list[Action]:
 
 def _advanced(name: str) -> Action:
     criteria = f"action(exclude),name({name})"
-    if name == "VarSet":
-        return add_filter(f"{criteria},header(Variable),method(regex)", f"^{_not_beginning(*KEPT_VARIABLES)}")
+    if name in _KEPT:
+        header, kept = _KEPT[name]
+        return add_filter(f"{criteria},header({header}),method(regex)", f"^{_not_beginning(*kept)}")
     return add_filter(criteria, "")
 
 
 def _legacy(name: str) -> Action:
     # A control character is the CR or LF of a line's end, which the expression itself cannot hold.
     expression = f"!^Event: {name}[[:cntrl:]]"
-    if name == "VarSet":
-        expression += f".*[[:cntrl:]]Variable: {_not_beginning(*KEPT_VARIABLES)}"
+    if name in _KEPT:
+        header, kept = _KEPT[name]
+        expression += f".*[[:cntrl:]]{header}: {_not_beginning(*kept)}"
     return add_filter("", expression)
 
 

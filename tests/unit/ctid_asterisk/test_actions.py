@@ -82,6 +82,41 @@ def test_encode() -> None:
             {"To": "pjsip:1001", "From": '"Anna B." <sip:ctid@localhost>', "Base64Body": "aMOp"},
         ),
         (
+            actions.receive_key(CHANNEL, "5"),
+            "PlayDTMF",
+            {"Channel": CHANNEL, "Digit": "5", "Receive": "true"},
+        ),
+        (
+            actions.mute(CHANNEL, on=True),
+            "MuteAudio",
+            {"Channel": CHANNEL, "Direction": "in", "State": "on"},
+        ),
+        (
+            actions.mute(CHANNEL, on=False),
+            "MuteAudio",
+            {"Channel": CHANNEL, "Direction": "in", "State": "off"},
+        ),
+        (
+            actions.getvar(CHANNEL, "CHANNEL(rtcp,rxcount)"),
+            "Getvar",
+            {"Channel": CHANNEL, "Variable": "CHANNEL(rtcp,rxcount)"},
+        ),
+        (
+            actions.originate(
+                "PJSIP/2001", context="ctid", exten="s1", channel_id="ctid-x.s1-phone-1.2", ring_s=20.4
+            ),
+            "Originate",
+            {
+                "Channel": "PJSIP/2001",
+                "Context": "ctid",
+                "Exten": "s1",
+                "Priority": "1",
+                "Timeout": "20000",
+                "ChannelId": "ctid-x.s1-phone-1.2",
+                "Async": "true",
+            },
+        ),
+        (
             actions.blind_transfer(CHANNEL, exten="takeover-7", context="ctid"),
             "BlindTransfer",
             {"Channel": CHANNEL, "Context": "ctid", "Exten": "takeover-7"},
@@ -317,3 +352,50 @@ def test_acts_on_calls_say_one_thing(build: Callable[[], object]) -> None:
     """No list, no path that climbs, no option, no second line: whatever is more than it says is refused."""
     with pytest.raises(EncodeError):
         build()
+
+
+def test_originate_with_variables() -> None:
+    """Each variable is a line of its own; the halves of a Local channel get their ids."""
+    action = actions.originate(
+        "Local/tone@ctid-supervise/n",
+        context="ctid-supervise",
+        exten="whisper",
+        channel_id="ctid-x.notice-tone-1.2",
+        other_channel_id="ctid-x.notice-tone-1.3",
+        ring_s=0.2,
+        caller='"Supervision" <ctid>',
+        variables={"CTID_TARGET": "1795000000.1", "CTID_JOIN": "Local/1007@from-queue-00000001;2"},
+    )
+    lines = [value for key, value in action.fields if key == "Variable"]
+    assert lines == ["CTID_TARGET=1795000000.1", "CTID_JOIN=Local/1007@from-queue-00000001;2"]
+    sent = dict(action.fields)
+    assert (sent["Timeout"], sent["OtherChannelId"]) == ("1000", "ctid-x.notice-tone-1.3")
+    assert sent["CallerID"] == '"Supervision" <ctid>'
+
+
+@pytest.mark.parametrize("value", ["a,b=c", 'a"b', "a\\b", "a\r\nAction: x", "a b", "${EXEC}", "x" * 901])
+def test_values_of_originate(value: str) -> None:
+    """A value that Asterisk's reader of arguments would read otherwise is refused, and so is a line break."""
+    with pytest.raises((ArgumentError, InjectionError)):
+        actions.originate(
+            "PJSIP/2001",
+            context="c",
+            exten="s1",
+            channel_id="ctid-x.s1-phone-1.2",
+            ring_s=1.0,
+            variables={"CTID_TARGET": value},
+        )
+
+
+@pytest.mark.parametrize("address", ["PJSIP/2001&PJSIP/2002", "PJSIP/2001,20", "2001", "PJSIP/2001\r\nX: y"])
+def test_addresses_of_originate(address: str) -> None:
+    """One phone or one way through the dialplan, and nothing after it."""
+    with pytest.raises((ArgumentError, InjectionError)):
+        actions.originate(address, context="c", exten="s", channel_id="ctid-x.s1-phone-1.2", ring_s=1.0)
+
+
+@pytest.mark.parametrize("key", ["", "55", "x", "\r"])
+def test_keys(key: str) -> None:
+    """A key is one of a phone's sixteen."""
+    with pytest.raises((ArgumentError, InjectionError)):
+        actions.receive_key(CHANNEL, key)

@@ -76,6 +76,19 @@ def test_legacy_filters() -> None:
     assert not excluded_by(varset, "Event: Newstate|ChanVariable: X=1")
 
 
+def test_keys_of_others_do_not_come() -> None:
+    """Of pressed keys only those on ctid's own channels are let through, by either kind of filter."""
+    (advanced,) = exclude(frozenset({"DTMFEnd"}), advanced=True)
+    fields = dict(advanced.fields)
+    assert fields["MatchCriteria"] == "action(exclude),name(DTMFEnd),header(Uniqueid),method(regex)"
+    ours, theirs = "ctid-ctid.s1-phone-1795000000.1", "1795000000.1"
+    assert re.search(fields["Filter"], ours) is None
+    assert re.search(fields["Filter"], theirs) is not None
+    (legacy,) = exclude(frozenset({"DTMFEnd"}), advanced=False)
+    assert not excluded_by(legacy, f"Event: DTMFEnd|Uniqueid: {ours}|Digit: 5")
+    assert excluded_by(legacy, f"Event: DTMFEnd|Uniqueid: {theirs}|Digit: 5")
+
+
 @pytest.mark.parametrize("name", ["", "a)", "Hang up", "Hangup\n", ".*"])
 def test_only_names(name: str) -> None:
     """What is not the name of an event never reaches an expression."""
