@@ -60,6 +60,8 @@ from ctid_asterisk.session import (
 )
 from ctid_asterisk.settings import Settings, read_settings
 from ctid_asterisk.snapshots import Snapshots
+from ctid_asterisk.spy_events import EVENTS as SPY_EVENTS
+from ctid_asterisk.spying import NOTICE
 from ctid_asterisk.supervising import Supervising
 from ctid_asterisk.wire import EncodeError, Message
 
@@ -163,6 +165,7 @@ class AsteriskConnection:
             is_told=lambda: self._early is None,
             want_snapshot=lambda: self._resync_in(0.0, SnapshotReason.CONNECTED),
             on_failure=self._fail,
+            watches=tap is not None,
         )
         self._resync = Resync(self._normalizer, self._supervising.sessions)
         self._snapshots = Snapshots(
@@ -187,8 +190,10 @@ class AsteriskConnection:
         self._session = AmiSession(
             Credentials(username=settings.username, secret=settings.secret, plain=settings.tls),
             excluded=_excluded(settings),
-            wanted=self._normalizer.wanted | {"VarSet", "Reload", "Shutdown", "FullyBooted"},
-            variables=VARIABLES | {FENCE_VARIABLE},
+            wanted=self._normalizer.wanted
+            | {"VarSet", "Reload", "Shutdown", "FullyBooted"}
+            | (SPY_EVENTS if settings.ari is None and tap is None else frozenset()),
+            variables=VARIABLES | {FENCE_VARIABLE, NOTICE},
         )
         self._writer: asyncio.StreamWriter | None = None
         self._answers: dict[str, asyncio.Future[Reply]] = {}
@@ -207,17 +212,7 @@ class AsteriskConnection:
     def capabilities(self) -> frozenset[Capability]:
         """What can be asked of it now."""
         able = {Capability.AGENT_COMMANDS, *self._calls.abilities}
-        if self._supervising.ready:
-            able |= {
-                Capability.SUPERVISE,
-                Capability.TAKE_OVER,
-                Capability.HAND_BACK,
-                Capability.PIN,
-                Capability.HEAR_CUSTOMER,
-                Capability.NOTICE_TONE,
-                Capability.DIAL,
-            }
-        return frozenset(able)
+        return self._supervising.capabilities | able
 
     # Life -----------------------------------------------------------------------------------------
 
@@ -261,6 +256,7 @@ class AsteriskConnection:
                     await found.wait()
             except TimeoutError:
                 log.warning("ari is not there yet: the floor is seen, nobody can be supervised", pbx=self.pbx)
+        await self._supervising.open()
         await self._snapshots.take(SnapshotReason.CONNECTED)
         early, self._early = self._early, None
         if early:
@@ -278,6 +274,7 @@ class AsteriskConnection:
         if self._timer is not None:
             self._timer.cancel()
         await self._snapshots.close()
+        await self._supervising.close()
         await self._tasks.close()
         await self._calls.close()
         if self._writer is not None:
@@ -310,6 +307,7 @@ class AsteriskConnection:
                 answer.set_exception(PbxUnavailable(f"the link to the PBX was lost ({error})"))
                 answer.exception()  # the same
         self._answers.clear()
+        self._supervising.lost(error)
         if self._batches.full():
             self._batches.get_nowait()  # the snapshot after the reconnect makes up for it
         self._batches.put_nowait(error)
@@ -339,7 +337,7 @@ class AsteriskConnection:
             match out:
                 case WireEvent():
                     facts += self._receive(out.message)
-                    self._supervising.heard()
+                    self._supervising.heard(out.message)
                     self._snapshots.heard()
                     if out.message.name == "Reload" and self._session.ready:
                         self._resync.reloaded()

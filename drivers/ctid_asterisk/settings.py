@@ -37,12 +37,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether the reports of how audio travels (RTCP) are read: two a leg every five seconds."""
     takeover_context: str = "ctid-takeover"
     handback_context: str = "ctid-handback"
+    supervise_context: str = "ctid-supervise"
+    """Where a supervisor's phone is without ARI."""
     queue_log: str = QUEUE_LOG
     """The queue log's file, empty for none. The default is only read where Asterisk is on this machine."""
     allow_known_bad: bool = False
     """Whether modes of supervision are allowed that this version of Asterisk is known to do harm in."""
     ari: AriSettings | None = None
-    """Without it the floor is seen and nobody can be supervised."""
+    """Without it supervision is by AMI alone, if its user may do what that takes; else there is none."""
 
 
 def read_settings(settings: Mapping[str, Any]) -> Settings:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 import structlog
 
+from ctid.model.capabilities import Capability
 from ctid.model.commands import (
     EndSupervision,
     FollowSupervision,
@@ -26,14 +27,29 @@ from ctid.ports import Clock
 from ctid.tasks import TaskOwner
 from ctid_asterisk import actions, versions
 from ctid_asterisk.actions import Action
+from ctid_asterisk.alone import Alone
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.channels import Channels
+from ctid_asterisk.conductor import Conductor, HandingOver
 from ctid_asterisk.handover import Handover
 from ctid_asterisk.outs import Reply
 from ctid_asterisk.settings import Settings
 from ctid_asterisk.stage import Stage
+from ctid_asterisk.wire import Message
 
 log = structlog.get_logger(__name__)
+
+_BY_ARI = frozenset(
+    {
+        Capability.SUPERVISE,
+        Capability.TAKE_OVER,
+        Capability.HAND_BACK,
+        Capability.PIN,
+        Capability.HEAR_CUSTOMER,
+        Capability.NOTICE_TONE,
+        Capability.DIAL,
+    }
+)
 
 ARI_AGAIN_S = 2.0
 ARI_REPLACED_S = 30.0
@@ -45,7 +61,8 @@ class Supervising:
 
     `act` sends an AMI action and waits for its whole answer, `channels` are those there are now, `address_of`
     is what Asterisk dials to reach an agent, `tell` hands a fact on. `is_told` says whether the first
-    snapshot is; once it is, `want_snapshot` asks for one.
+    snapshot is; once it is, `want_snapshot` asks for one. A connection that only `watches` leaves sessions to
+    the one that has them.
     """
 
     def __init__(
@@ -62,6 +79,7 @@ class Supervising:
         is_told: Callable[[], bool],
         want_snapshot: Callable[[], None],
         on_failure: Callable[[BaseException], None],
+        watches: bool = False,
     ) -> None:
         self.version = ""
         """Asterisk's, once it is known."""
@@ -81,11 +99,29 @@ class Supervising:
         self._handover: Handover | None = None
         self._watched: dict[asyncio.Future[bool], Callable[[], bool | None]] = {}
         """Who waits for something of the channels; none says that it is not decided yet."""
+        self._alone: Alone | None = None
+        """What carries supervisors where ARI is not configured."""
+        if settings.ari is None and not watches:
+            self._alone = Alone(
+                pbx, settings, clock, act=act, ami=self, channels=channels, tell=tell, on_failure=on_failure
+            )
 
     @property
-    def ready(self) -> bool:
-        """Somebody can be supervised now."""
-        return self._stage is not None
+    def capabilities(self) -> frozenset[Capability]:
+        """What can be asked of it now."""
+        if self._stage is not None:
+            return _BY_ARI
+        return self._alone.capabilities if self._alone is not None else frozenset()
+
+    async def open(self) -> None:
+        """Without ARI: see what is possible, and find the sessions that the PBX holds."""
+        if self._alone is not None:
+            await self._alone.open(self.version)
+
+    async def close(self) -> None:
+        """End what is going on; the sessions stay on the PBX."""
+        if self._alone is not None:
+            await self._alone.close()
 
     def sessions(self) -> Sequence[Supervision] | None:
         """The sessions that are known; while ARI is away, those of before, which go on without us.
@@ -93,7 +129,7 @@ class Supervising:
         None: ARI has not answered yet, and there may be some.
         """
         if self._settings.ari is None:
-            return ()
+            return self._alone.sessions() if self._alone is not None else ()
         return self._last_stage.supervisions() if self._last_stage is not None else None
 
     async def keep(self, found: asyncio.Event) -> None:
@@ -138,11 +174,7 @@ class Supervising:
 
     async def execute(self, command: SupervisionCommand) -> None:
         """Carry out a command; see `ctid.ports.Connection`."""
-        stage, handover = self._stage, self._handover
-        if stage is None or handover is None:
-            raise PbxUnavailable(
-                "supervision needs Asterisk's ARI, which is not connected: see [pbx.ari] in ctid.toml"
-            )
+        stage, handover = self._conductors()
         match command:
             case StartSupervision():
                 self._refuse_harm(command.supervision.mode)
@@ -160,7 +192,7 @@ class Supervising:
                 back = agent.name.rpartition("-")[0]
                 await handover.take_over(command, near, back, customer.queue or "")
             case HandBack():
-                await self._check_context(self._settings.handback_context)
+                await self.check_context(self._settings.handback_context)
                 address = command.address or self._address_of(command.agent)
                 if address is None:
                     raise SupervisionRefused(
@@ -180,6 +212,15 @@ class Supervising:
             case _:
                 assert_never(command)
 
+    def _conductors(self) -> tuple[Conductor, HandingOver]:
+        if self._alone is not None and self._alone.ready:
+            return self._alone.spies, self._alone.handover
+        if self._stage is None or self._handover is None:
+            raise PbxUnavailable(
+                "supervision needs Asterisk's ARI, which is not connected: see [pbx.ari] in ctid.toml"
+            )
+        return self._stage, self._handover
+
     def _faults(self, mode: Mode) -> Sequence[versions.Fault]:
         return () if self._settings.allow_known_bad else versions.refusals(self.version, mode)
 
@@ -192,7 +233,7 @@ class Supervising:
                 f"{fault.cure[0].upper()}{fault.cure[1:]}, or set allow_known_bad = true in [[pbx]]",
             )
 
-    async def _check_context(self, context: str) -> None:
+    async def check_context(self, context: str) -> None:
         """See that a dialplan context is there. Raises PbxRefused."""
         known = await self._act(lambda: actions.show_dialplan(context))
         if not known.ok or not known.items:
@@ -207,7 +248,7 @@ class Supervising:
         """Have the party that `channel` talks with leave for the take-over context. Raises CtidError."""
         # Asterisk accepts a transfer to a context that does not exist, and then drops the customer.
         context = self._settings.takeover_context
-        await self._check_context(context)
+        await self.check_context(context)
         reply = await self._act(
             lambda: actions.blind_transfer(self.name_of(channel), exten=session, context=context)
         )
@@ -257,8 +298,15 @@ class Supervising:
         finally:
             del self._watched[future]
 
-    def heard(self) -> None:
+    def lost(self, reason: BaseException) -> None:
+        """The link is lost."""
+        if self._alone is not None:
+            self._alone.lost(reason)
+
+    def heard(self, message: Message) -> None:
         """Something came from the PBX: tell those who wait for the channels to be otherwise."""
+        if self._alone is not None:
+            self._alone.heard(message)
         for future, decided in self._watched.items():
             answer = None if future.done() else decided()
             if answer is not None:

@@ -107,6 +107,7 @@ async def test_the_supervisors_application_stays_the_daemons(tmp_path: Path) -> 
         recording = await driver(server).record(order(tmp_path / "x"))
         connection: Any = recording._connection
         assert connection._settings.ari is None
+        assert server.count("ListCommands") == 0, "nor does it take up sessions that ChanSpy carries"
         await recording.close("enough")
 
 
