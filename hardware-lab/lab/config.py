@@ -28,12 +28,14 @@ class RigOptions(msgspec.Struct, frozen=True, kw_only=True):
     `direct_media` lets phones exchange RTP directly; `persist` lets the broker keep retained messages over
     its restart; `suite` is the distribution suite of the root (None: what `CTID_LAB_SUITE` names, else what
     the machine's apt suggests).
+    `ari` is false for an Asterisk without ARI, on which ctid's user may do what it then needs.
     `scenarios` adds the queues of `roster.EXTRA_QUEUES`, and qualifies the phone `roster.QUALIFIED`.
     """
 
     direct_media: bool = False
     persist: bool = False
     scenarios: bool = False
+    ari: bool = True
     suite: str | None = None
 
 
@@ -199,6 +201,9 @@ def render(root: Root, paths: RigPaths, ports: Ports, options: RigOptions) -> di
         "rtp_last": str(ports.rtp + RTP_PORTS - 1),
         "direct_media": "yes" if options.direct_media else "no",
         "persist": "true" if options.persist else "false",
+        "ari_enabled": "yes" if options.ari else "no",
+        "manager_without_ari": "" if options.ari else f"#include {SHIPPED}/manager.ctid-no-ari.conf",
+        "dialplan_without_ari": "" if options.ari else f"#include {SHIPPED}/extensions.ctid-no-ari.conf",
         "user": getpass.getuser(),
         "default_customer": roster.DEFAULT_CUSTOMER,
         "shipped": str(SHIPPED),

@@ -52,12 +52,7 @@ port = {ami}
 username = "ctid"
 secret = "ctid-lab"
 queue_log = "{queue_log}"
-
-[pbx.ari]
-url = "http://127.0.0.1:{ari}"
-username = "ctid"
-password = "ctid-lab"
-
+{pbx_ari}
 [supervision]
 ring_s = {ring_s}
 phone_keys = {phone_keys}
@@ -68,6 +63,13 @@ ring_s = {ring_s}
 message_from = "Supervision"
 
 {law}"""
+
+_ARI = """
+[pbx.ari]
+url = "http://127.0.0.1:{ari}"
+username = "ctid"
+password = "ctid-lab"
+"""
 
 LAW = """\
 [law]
@@ -153,7 +155,7 @@ def write_configuration(
         rates=WIDE_RATES,
         mqtt=rig.ports.mqtt,
         ami=ami or rig.ports.ami,
-        ari=ari or rig.ports.ari,
+        pbx_ari=_ARI.format(ari=ari or rig.ports.ari) if rig.options.ari else "",
         queue_log=rig.paths.queue_log,
         ring_s=ring_s,
         phone_keys=str(phone_keys).lower(),

@@ -91,11 +91,12 @@ class Rig:
         persist: bool = False,
         suite: str | None = None,
         scenarios: bool = False,
+        ari: bool = True,
         services: tuple[Callable[["Rig"], Service], ...] = (),
     ) -> Self:
         """A rig on free ports in a temporary folder, which dies with the calling thread."""
         options = config.RigOptions(
-            direct_media=direct_media, persist=persist, suite=suite, scenarios=scenarios
+            direct_media=direct_media, persist=persist, suite=suite, scenarios=scenarios, ari=ari
         )
         _sweep()
         base = Path(tempfile.mkdtemp(prefix=TEMPORARY))
@@ -170,7 +171,7 @@ class Rig:
         if (
             not (self.paths.run / "asterisk.ctl").exists()
             or not answers(self.ports.ami)
-            or not answers(self.ports.ari)
+            or (self.options.ari and not answers(self.ports.ari))
         ):
             return False
         return "fully booted" in self._console("core waitfullybooted").stdout

@@ -66,17 +66,39 @@ def staffed_direct_rig() -> Iterator[Rig]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def noari_rig() -> Iterator[Rig]:
+    """The same, whose Asterisk has no ARI."""
+    with Rig.for_tests(ari=False, services=(daemon.maker(ring_s=3.0),)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def noari_direct_rig() -> Iterator[Rig]:
+    """The same, whose phones exchange their media directly."""
+    with Rig.for_tests(ari=False, direct_media=True, services=(daemon.maker(ring_s=3.0),)) as running:
+        yield running
+
+
+BOTH_WAYS = ("ari", "chanspy")
+"""How supervisors are carried: a module that has `floor` parametrised with these, indirectly, proves both."""
+
+
 @pytest.fixture
-async def floor(staffed_rig: Rig) -> AsyncIterator[Floor]:
-    """A floor on `staffed_rig`, empty before and after."""
-    async with floor_of(staffed_rig, leave_quiet) as opened:
+async def floor(request: pytest.FixtureRequest) -> AsyncIterator[Floor]:
+    """A floor on `staffed_rig`, or (`chanspy`) on `noari_rig`, empty before and after."""
+    way = getattr(request, "param", "ari")
+    rig = request.getfixturevalue("staffed_rig" if way == "ari" else "noari_rig")
+    async with floor_of(rig, leave_quiet) as opened:
         yield opened
 
 
 @pytest.fixture
-async def direct_floor(staffed_direct_rig: Rig) -> AsyncIterator[Floor]:
-    """A floor on `staffed_direct_rig`, empty before and after."""
-    async with floor_of(staffed_direct_rig, leave_quiet) as opened:
+async def direct_floor(request: pytest.FixtureRequest) -> AsyncIterator[Floor]:
+    """The same, whose phones exchange their media directly."""
+    way = getattr(request, "param", "ari")
+    rig = request.getfixturevalue("staffed_direct_rig" if way == "ari" else "noari_direct_rig")
+    async with floor_of(rig, leave_quiet) as opened:
         yield opened
 
 

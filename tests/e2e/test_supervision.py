@@ -1,14 +1,19 @@
-"""Supervision on a real Asterisk: who hears whom in each mode and after each switch, by tones."""
+"""Supervision on a real Asterisk: who hears whom in each mode and after each switch, by tones.
+
+Both ways: by ARI's snoop channels, and by ChanSpy on an Asterisk without ARI.
+"""
 
 import asyncio
 import time
 
 import pytest
 
+from e2e.conftest import BOTH_WAYS
 from e2e.floor import Floor
 from helpers.patience import until
 
 pytestmark = pytest.mark.lab
+both_ways = pytest.mark.parametrize("floor", BOTH_WAYS, indirect=True)
 
 SUP = "2001"
 
@@ -47,17 +52,20 @@ async def _every_mode(floor: Floor, agent: str, number: str) -> None:
     await supervisor.wait_state("idle")
 
 
+@both_ways
 @pytest.mark.parametrize(("agent", "number"), [("1001", "7000"), ("1007", "7002")], ids=["phone", "local"])
 async def test_modes_and_switches(floor: Floor, agent: str, number: str) -> None:
     """In each mode, after each switch and after a take-over, each hears whom it should, and nobody else."""
     await _every_mode(floor, agent, number)
 
 
+@pytest.mark.parametrize("direct_floor", BOTH_WAYS, indirect=True)
 async def test_modes_and_switches_with_direct_media(direct_floor: Floor) -> None:
     """The same where the phones exchange their media directly, and Asterisk has to fetch it back."""
     await _every_mode(direct_floor, "1001", "7000")
 
 
+@both_ways
 async def test_direct_and_outbound_calls(floor: Floor) -> None:
     """A call that came by no queue, and one that the agent made, are supervised and taken over as well."""
     customer, agent, supervisor = await floor.phones.open("3001", "1002", SUP)
@@ -76,6 +84,7 @@ async def test_direct_and_outbound_calls(floor: Floor) -> None:
         await until(lambda: not floor.rig.channels(), what="the PBX is quiet")
 
 
+@both_ways
 async def test_her_keys_and_voice_do_nothing_in_listen(floor: Floor) -> None:
     """Whatever she says and whichever key she presses, a listening supervisor is heard by nobody."""
     customer, agent = await floor.talk()
@@ -97,6 +106,7 @@ async def test_her_keys_and_voice_do_nothing_in_listen(floor: Floor) -> None:
     assert not floor.ours()
 
 
+@both_ways
 @pytest.mark.parametrize("who", ["customer", "agent", "supervisor"])
 async def test_session_ends_by_itself(floor: Floor, who: str) -> None:
     """Whoever hangs up, the session ends and leaves nothing; without her the others' call goes on."""
@@ -113,6 +123,7 @@ async def test_session_ends_by_itself(floor: Floor, who: str) -> None:
         await supervisor.wait_state("idle")
 
 
+@both_ways
 async def test_refusals_before_anything_rings(floor: Floor) -> None:
     """No call, no such agent, a foreign phone, a wrong body: each has its code, and nothing rings."""
     await floor.phones.open("1001", SUP)
@@ -127,6 +138,7 @@ async def test_refusals_before_anything_rings(floor: Floor) -> None:
     assert not floor.rig.channels()
 
 
+@both_ways
 async def test_refusals_of_her_phone(floor: Floor) -> None:
     """Her phone is unregistered, declines, is busy or does not answer: the code says so, the call goes on."""
     customer, agent = await floor.talk()
@@ -142,6 +154,7 @@ async def test_refusals_of_her_phone(floor: Floor) -> None:
     await floor.hear({agent: {"3001"}, customer: {"1001"}})
 
 
+@both_ways
 async def test_call_that_ends_while_her_phone_rings(floor: Floor) -> None:
     """The ringing stops at once, and the request is told that the call ended."""
     customer, _ = await floor.talk()
@@ -153,6 +166,7 @@ async def test_call_that_ends_while_her_phone_rings(floor: Floor) -> None:
     await supervisor.wait_state("idle")
 
 
+@both_ways
 async def test_failed_takeover_keeps_the_customer(floor: Floor) -> None:
     """Without the take-over's context nothing is moved: agent and customer talk on, she is still there."""
     customer, agent = await floor.talk()
