@@ -7,7 +7,10 @@ from msgspec import Struct
 from ctid.api.context import ApiContext
 from ctid.api.expiry import ExpiringToken, expiring
 from ctid.history.words import LedgerStatus
+from ctid.model.capabilities import Capability
 from ctid.model.entities import Pbx
+from ctid.model.errors import PbxUnavailable
+from ctid.model.ids import PbxId
 from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
 from ctid.model.words import LinkState
@@ -32,6 +35,8 @@ class Status(Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...]
     """What readiness waits for, in words; empty when `ready`."""
     pbxs: tuple[Pbx, ...]
+    capabilities: dict[PbxId, tuple[Capability, ...]]
+    """What can be asked of each PBX now; nothing while its link is down."""
     broker: dict[str, Any] | None
     """None when no MQTT broker is configured. `connected`, `since`, `reason` (why not), `protocol`; since the
     start `published` and `dropped`; `outbox` (events on disk), `waiting` (not arrived yet), `degraded`."""
@@ -54,6 +59,7 @@ async def get_status(context: ApiContext, user: User, _request: StatusRequest) -
         ready=not missing,
         missing=missing,
         pbxs=tuple(sorted(store.pbxs.values(), key=lambda link: link.id)),
+        capabilities={pbx: _capabilities(context, pbx) for pbx in sorted(store.pbxs)},
         broker=dict(context.broker_status()) if context.broker_status is not None else None,
         history=context.history.status(),
         tokens=tuple(
@@ -62,6 +68,13 @@ async def get_status(context: ApiContext, user: User, _request: StatusRequest) -
             if user.role is UserRole.ADMIN or token.name == user.name
         ),
     )
+
+
+def _capabilities(context: ApiContext, pbx: PbxId) -> tuple[Capability, ...]:
+    try:
+        return tuple(sorted(context.hub.connection(pbx).capabilities))
+    except PbxUnavailable:
+        return ()
 
 
 def missing_links(context: ApiContext) -> tuple[str, ...]:
