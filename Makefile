@@ -29,6 +29,7 @@ PURE := $(PURE),ctid/supervision/law.py,ctid/supervision/gate.py,ctid/supervisio
 PURE := $(PURE),ctid/supervision/published.py,ctid/supervision/record.py
 PURE := $(PURE),ctid/calls/words.py,ctid/calls/policy.py,ctid/calls/plan.py,$(DRIVER)/act_events.py,$(DRIVER)/queue_places.py
 PURE := $(PURE),ctid/help/rules.py,ctid/coaching/sheets.py
+PURE := $(PURE),ctid/supervision/follow.py,ctid/supervision/lead.py,ctid/supervision/target.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e test-asterisk16 soak fuzz captures bench lab-up lab-down format lock clean

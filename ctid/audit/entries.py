@@ -20,8 +20,8 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     has come to, `key` or `notice`. `request` stands for the session while there is none: any Struct, and
     plain data when it is read again. `detail` is a refusal's code, what beside the session was asked for, the
     key, or what became of the notice. What is about no session names `agent` and `call` itself, and has its
-    particulars in `about`. What people write belongs under the keys `note`, `text`
-    or `comment`, wherever these are: such texts can be erased by themselves.
+    particulars in `about`. What people write belongs under the keys `note`, `text` or `comment`, wherever
+    these are: such texts can be erased by themselves.
     """
 
     at: Instant

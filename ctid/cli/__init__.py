@@ -31,7 +31,8 @@ from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
 from ctid.config import DEFAULT_PATH
 from ctid.logs import configure
-from ctid.model.words import CallState, Mode, Purpose
+from ctid.model.words import CallState, Hear, Mode, Purpose, Scope
+from ctid.supervision.requests import ModeAsked
 
 log = structlog.get_logger(__name__)
 
@@ -226,7 +227,7 @@ def _add_figures(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 
 def _add_supervision(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    modes = [str(mode) for mode in Mode]
+    modes, sides = [str(mode) for mode in Mode], [str(side) for side in Hear]
     command = add("supervise", "step into a call; in a terminal, keys switch the mode")
     command.add_argument("target", metavar="AGENT_OR_CALL", help="an agent's id, or a call's")
     command.add_argument(
@@ -240,15 +241,28 @@ def _add_supervision(add: Callable[[str, str], argparse.ArgumentParser]) -> None
         help="why; it goes into the audit log",
     )
     command.add_argument("--note", default="", help="for the audit log, at most 200 characters")
+    command.add_argument(
+        "--scope",
+        choices=[str(scope) for scope in Scope],
+        help="follow this call, the agent's next one, or the agent from call to call; default: call",
+    )
+    command.add_argument("--calls", type=int, metavar="N", help="with --scope agent: end after N calls")
+    command.add_argument("--minutes", type=float, metavar="N", help="end after N minutes")
+    command.add_argument("--hear", choices=sides, help="whom you hear; default: both")
     command.add_argument("--detach", action="store_true", help="return as soon as you are in the call")
     command.set_defaults(remote=supervise.supervise)
     add("periods", "when agents may be listened to").set_defaults(remote=law.periods)
     command = add("draw", "draw an agent to listen to, at random among those listened to least")
     command.add_argument("team", metavar="TEAM", help="of which team")
     command.set_defaults(remote=law.draw)
-    command = add("switch", "change who hears you, live")
+    command = add("switch", "change who hears you and whom you hear, live")
     command.add_argument("session", metavar="SESSION", help="as `ctid supervisions` lists it")
-    command.add_argument("mode", choices=modes, metavar="MODE", help=", ".join(modes))
+    asked = [str(mode) for mode in ModeAsked]
+    command.add_argument("mode", nargs="?", choices=asked, metavar="MODE", help=", ".join(asked))
+    command.add_argument("--hear", choices=sides, help="whom you hear")
+    command.add_argument("--mute", dest="muted", action="store_true", default=None, help="nobody hears you")
+    command.add_argument("--unmute", dest="muted", action="store_false", default=None, help="push to talk")
+    command.add_argument("--lead", action="store_true", help="lead where several supervise a call")
     command.set_defaults(remote=supervise.switch)
     command = add("leave", "leave a call that you supervise; the call goes on")
     command.add_argument("session", metavar="SESSION", help="as `ctid supervisions` lists it")

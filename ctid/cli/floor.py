@@ -12,7 +12,7 @@ from ctid.cli.output import table
 from ctid.logs import clean
 from ctid.model.entities import ENTITIES, Agent, Call, Entity, Help, Pbx, Queue, Supervision
 from ctid.model.instant import from_rfc3339
-from ctid.model.words import AgentState, HelpState, SupervisionState
+from ctid.model.words import AgentState, HelpState
 
 _KINDS = {kind.kind: kind for kind in ENTITIES}
 COUNTED = (
@@ -145,7 +145,8 @@ def queue_row(queue: Queue, now: float) -> list[RenderableType]:
 
 
 def _agents(floor: Floor, now: float) -> RenderableType:
-    watched = {session.agent: session for session in floor.of(Supervision) if session.agent}
+    sessions = sorted(floor.of(Supervision), key=lambda session: session.lead)
+    watched = {session.agent: session for session in sessions if session.agent}  # the leading one is told
     agents = sorted(floor.of(Agent), key=lambda agent: (agent.team, agent.id))
     rows = [_agent_row(floor, agent, watched.get(agent.id), now) for agent in agents]
     return table(("AGENT", "NAME", "TEAM", "STATE", ">SINCE", "WITH", "QUEUE", "SUPERVISED"), rows)
@@ -161,14 +162,8 @@ def _agent_row(floor: Floor, agent: Agent, session: Supervision | None, now: flo
         words.span(now - agent.since),
         words.customer(call) if call else "",
         words.peer(call.queue or "") if call else "",
-        _supervised(session) if session else "",
+        words.peer(words.supervised(session)) if session else "",
     ]
-
-
-def _supervised(session: Supervision) -> Text:
-    if session.state is SupervisionState.RINGING:
-        return words.peer(f"{session.supervisor} is being rung")
-    return words.peer(f"{session.supervisor} {words.mode_word(session.mode)}")
 
 
 def _supervisions(floor: Floor, now: float) -> RenderableType:
@@ -181,13 +176,10 @@ SUPERVISION_COLUMNS = ("SESSION", "SUPERVISOR", "MODE", ">SINCE", "PHONE", "AGEN
 
 def supervision_row(session: Supervision, now: float) -> list[RenderableType]:
     """A session's cells."""
-    mode = (
-        str(session.mode) if session.state is SupervisionState.ACTIVE else f"{session.mode} ({session.state})"
-    )
     return [
         words.peer(session.id),
         words.peer(session.supervisor),
-        mode,
+        words.session_mode(session),
         words.span(now - session.since),
         words.peer(session.phone),
         words.peer(session.agent or ""),

@@ -3,8 +3,18 @@
 from rich.text import Text
 
 from ctid.logs import clean
-from ctid.model.entities import Agent, Call, Membership, Party, Queue
-from ctid.model.words import AgentState, CallState, LinkState, Mode, Recording, Role
+from ctid.model.entities import Agent, Call, Membership, Party, Queue, Supervision
+from ctid.model.words import (
+    AgentState,
+    CallState,
+    Hear,
+    LinkState,
+    Mode,
+    Recording,
+    Role,
+    Scope,
+    SupervisionState,
+)
 
 _AGENT = {
     AgentState.READY: ("○", "ready", "green"),
@@ -93,9 +103,73 @@ def link_state(state: LinkState) -> Text:
     return Text("! DOWN", style="bold red")
 
 
-def mode_word(mode: Mode) -> str:
-    """What a supervisor does in that mode."""
-    return _MODES[mode]
+_HEARD = {
+    Mode.LISTEN: "nobody hears you",
+    Mode.WHISPER: "the agent alone hears you",
+    Mode.BARGE: "agent and customer hear you",
+    Mode.TAKEOVER: "the customer is yours, the agent has been released",
+}
+
+
+def stance(session: Supervision) -> str:
+    """Who hears her, and whom she hears."""
+    muted = session.muted and session.mode is not Mode.LISTEN
+    told = ["you are muted, nobody hears you" if muted else _HEARD[session.mode]]
+    if session.hear is not Hear.BOTH:
+        told.append(f"you hear the {session.hear} alone")
+    if not session.lead:
+        told.append("another session leads")
+    return "; ".join(told)
+
+
+def whereabouts(session: Supervision) -> str:
+    """Where a session is, or what it waits for."""
+    whom = f"agent {session.agent}" if session.agent else f"call {session.call}"
+    match session.state:
+        case SupervisionState.REQUESTED:
+            return f"armed: your phone rings with the next call of {whom}"
+        case SupervisionState.WAITING if session.scope is Scope.AGENT:
+            return f"waiting for the next call of {whom}"
+        case SupervisionState.WAITING:
+            return "waiting for the next agent of the call"
+        case SupervisionState.ENDED:
+            return f"ended: {(session.end or 'it is over').replace('_', ' ')}"
+        case _:
+            return f"with {whom}"
+
+
+def session(told: Supervision) -> Text:
+    """A session in one line, for her whose it is."""
+    if told.state is SupervisionState.ENDED:
+        return peer(f"session {told.id} {whereabouts(told)}")
+    if told.state in (SupervisionState.REQUESTED, SupervisionState.WAITING):
+        return peer(f"{told.id}: {told.mode}, {whereabouts(told)}, phone {told.phone} ({stance(told)})")
+    about = f"agent {told.agent}" if told.agent else f"call {told.call}"
+    return peer(f"{told.id}: {told.mode} on {about} by phone {told.phone} ({stance(told)})")
+
+
+def session_mode(told: Supervision) -> str:
+    """A session's mode, and what is out of the ordinary of it."""
+    unusual = [
+        *([str(told.state)] if told.state is not SupervisionState.ACTIVE else []),
+        *(["muted"] if told.muted else []),
+        *([f"hears {told.hear}"] if told.hear is not Hear.BOTH else []),
+        *([] if told.lead else ["does not lead"]),
+    ]
+    return f"{told.mode} ({', '.join(unusual)})" if unusual else str(told.mode)
+
+
+def supervised(told: Supervision) -> str:
+    """What a supervisor does with an agent."""
+    match told.state:
+        case SupervisionState.REQUESTED:
+            return f"{told.supervisor} is armed for the next call"
+        case SupervisionState.RINGING:
+            return f"{told.supervisor} is being rung"
+        case SupervisionState.WAITING:
+            return f"{told.supervisor} waits"
+        case _:
+            return f"{told.supervisor} {_MODES[told.mode]}"
 
 
 def _stale(text: Text, *, stale: bool) -> Text:

@@ -29,7 +29,7 @@ from ctid.model.commands import (
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError, NotFound, SupervisionRefused
 from ctid.model.facts import Fact, SupervisionChanged
-from ctid.model.ids import PbxId, SupervisionId
+from ctid.model.ids import LegId, PbxId, SupervisionId
 from ctid.model.instant import Instant, dec_hook
 from ctid.model.users import User, UserRole
 from ctid.model.words import Hear, Mode, Purpose, Scope, SupervisionEnd, SupervisionState
@@ -133,12 +133,12 @@ class FakeNotifier:
 class Desk:
     """Agent 1001 talks with customer c1; `journal` has audits and commands as they came, by name."""
 
-    def __init__(self, directory: Path, policy: Policy | None = None) -> None:
+    def __init__(self, directory: Path, policy: Policy | None = None, audit: Audit | None = None) -> None:
         self.clock = FakeClock()
         self.hub = Hub(Store(PROFILES), self.clock)
         self.tasks = TaskOwner()
         self.journal: list[str] = []
-        self.audit = JournalAudit(directory, self.journal)
+        self.audit = audit or JournalAudit(directory, self.journal)
         self.gate = FakeGate()
         self.notifier = FakeNotifier()
         self.users = {user.name: user for user in (SOFIA, PAUL, ROOT)}
@@ -256,6 +256,8 @@ class PlayedPbx(FakeConnection):
         self._desk = desk
         self.fails: dict[type[Command], CtidError] = {}
         self.mute: set[type[Command]] = set()
+        self._own: dict[SupervisionId, Supervision] = {}
+        """The sessions as they are here, before the state has been told."""
         self.rings: asyncio.Future[None] | None = None
         """Awaited while a phone rings, if there is one."""
         self.waits: dict[type[Command], asyncio.Event] = {}
@@ -278,21 +280,22 @@ class PlayedPbx(FakeConnection):
                 await self.tells(command.supervision)
                 if self.rings is not None:
                     await self.rings
-                self._session(command.supervision.id)  # gone, if it was ended meanwhile
-                up = SupervisionState.WAITING if command.target is None else SupervisionState.ACTIVE
-                await self.tells(command.supervision, state=up)
+                await self._comes_in(command)
             case SwitchSupervision():
                 session = self._session(command.supervision)
                 await self.tells(session, mode=command.mode, hear=command.hear, muted=command.muted)
             case FollowSupervision():
                 self._session(command.supervision.id)
+                self._check(command.target)
                 await self.tells(command.supervision, state=SupervisionState.ACTIVE)
+                await self._loses(command.target, command.supervision.id)
             case KeepSupervision():
                 own = self._session(command.supervision.id)
                 kept = {name: getattr(own, name) for name in ("state", "mode", "hear", "muted", "since")}
                 await self.tells(replace(command.supervision, **kept))
             case TakeOver():
                 session = self._session(command.supervision)
+                self._check(command.customer, command.agent)
                 await self.tells(session, mode=Mode.TAKEOVER, hear=Hear.BOTH, muted=False)
             case HandBack():
                 await self.ends(command.supervision, SupervisionEnd.HANDED_BACK)
@@ -304,29 +307,49 @@ class PlayedPbx(FakeConnection):
             case GiveNotice():
                 pass
 
+    async def _comes_in(self, command: StartSupervision) -> None:
+        """She has answered: she is in the call, waits for one, or has come too late."""
+        session = self._session(command.supervision.id)  # it may have been ended meanwhile
+        if self._is_there(command.target):
+            await self.tells(session, state=SupervisionState.ACTIVE)
+            await self._loses(command.target, command.supervision.id)
+        elif session.scope is Scope.AGENT:
+            await self.tells(session, state=SupervisionState.WAITING)
+        else:
+            await self.ends(session.id, SupervisionEnd.FAILED)
+            raise SupervisionRefused("call_ended", "the call ended while the phone rang")
+
+    async def _loses(self, target: LegId | None, session: SupervisionId) -> None:
+        """Have her wait if the leg beside which she was put went meanwhile."""
+        own = self._own[session]
+        if not self._is_there(target) and own.state is SupervisionState.ACTIVE:
+            await self.tells(own, state=SupervisionState.WAITING)
+
+    def _is_there(self, leg: LegId | None) -> bool:
+        return leg is not None and leg in self._desk.script.legs
+
+    def _check(self, *legs: LegId) -> None:
+        if not all(self._is_there(leg) for leg in legs):
+            raise SupervisionRefused("call_ended", "a leg of the call is gone")
+
     def _session(self, ident: SupervisionId) -> Supervision:
-        session = self._desk.sessions.get(ident)
-        if session is None:
+        session = self._own.get(ident) or self._desk.sessions.get(ident)
+        if session is None or session.state is SupervisionState.ENDED:
             raise NotFound("supervision", ident)
         return session
 
     async def tells(self, session: Supervision, **changed: object) -> None:
         """Tell a session as it is now."""
-        await self._desk.feed(SupervisionChanged(pbx=LAB, at=BASE, supervision=replace(session, **changed)))
+        told = self._own[session.id] = replace(session, **changed)
+        await self._desk.feed(SupervisionChanged(pbx=LAB, at=BASE, supervision=told))
 
     async def ends(self, ident: SupervisionId, reason: SupervisionEnd) -> None:
         """Tell that a session ended. Raises NotFound: it is not there."""
-        await self._desk.feed(self.ended(self._session(ident), reason))
-
-    @staticmethod
-    def ended(session: Supervision, reason: SupervisionEnd = SupervisionEnd.RELEASED) -> SupervisionChanged:
-        """The fact of a session's end."""
-        last = replace(session, state=SupervisionState.ENDED, end=reason, ended_at=BASE)
-        return SupervisionChanged(pbx=LAB, at=BASE, supervision=last)
+        await self.tells(self._session(ident), state=SupervisionState.ENDED, end=reason, ended_at=BASE)
 
     async def loses(self, agent: str) -> None:
         """Have the supervisors beside an agent wait: her leg is no more."""
-        for session in list(self._desk.sessions.values()):
+        for session in list(self._own.values()):
             beside = session.agent == agent and session.state is SupervisionState.ACTIVE
             if beside and session.mode is not Mode.TAKEOVER:
                 await self.tells(session, state=SupervisionState.WAITING)

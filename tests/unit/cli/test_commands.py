@@ -152,6 +152,8 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
         [],
         ["supervise", "1001"],
         ["supervise", "1001", "--phone", "p", "--purpose", "fun"],
+        ["supervise", "1001", "--phone", "p", "--purpose", "quality", "--scope", "ever"],
+        ["switch", "s1", "shout"],
     ):
         with pytest.raises(SystemExit) as ended:
             main(argv)
@@ -198,6 +200,24 @@ def test_supervise(server: FakeCtid, run: Run, run_json: RunJson) -> None:
     )
 
 
+def test_supervise_later_calls(server: FakeCtid, run: Run) -> None:
+    """What a session follows, for how long and whom she hears is asked for only where it is said."""
+    armed = {**SESSION, "state": "requested", "call": None, "scope": "next", "mode": "whisper"}
+    server.answers["GET /agents/1001"] = (200, AGENT)
+    server.answers["POST /supervisions"] = (201, armed)
+    arguments = ("supervise", "1001", "--phone", "2001", "--purpose", "quality", "--mode", "whisper")
+    _, out, _ = run(*arguments, "--scope", "next", "--minutes", "7.5", "--hear", "agent")
+    assert "s1: whisper, armed: your phone rings with the next call of agent 1001, phone 2001" in out
+    asked = {"scope": "next", "minutes": 7.5, "hear": "agent"}
+    assert {name: server.asked[-1][2].get(name) for name in (*asked, "calls")} == {**asked, "calls": None}
+    waiting = {**SESSION, "state": "waiting", "call": None, "scope": "agent", "hear": "agent", "lead": False}
+    server.answers["POST /supervisions"] = (201, waiting)
+    _, out, _ = run(*arguments, "--scope", "agent", "--calls", "3")
+    assert "s1: listen, waiting for the next call of agent 1001, phone 2001 (nobody hears you; " in out
+    assert "you hear the agent alone; another session leads)" in out
+    assert server.asked[-1][2]["calls"] == 3
+
+
 def test_supervise_unknown(server: FakeCtid, run: Run) -> None:
     """A target that is neither an agent nor a call is refused before anything rings; ids are sent quoted."""
     code, _, err = run("supervise", "a/../b?", "--phone", "2001", "--purpose", "quality")
@@ -212,10 +232,27 @@ def test_switch_and_leave(server: FakeCtid, run: Run, run_json: RunJson) -> None
     server.answers["DELETE /supervisions/s1"] = (200, {**SESSION, "state": "ended"})
     assert "the agent alone hears you" in run("switch", "s1", "whisper")[1]
     assert server.asked[-1] == ("PATCH", "/supervisions/s1", {"mode": "whisper"})
+    for arguments, body in (
+        (("--hear", "customer"), {"hear": "customer"}),
+        (("--mute",), {"muted": True}),
+        (("--unmute", "--lead"), {"muted": False, "lead": True}),
+        (("barge", "--unmute"), {"mode": "barge", "muted": False}),
+        ((), {}),  # ctid says what is missing
+    ):
+        run("switch", "s1", *arguments)
+        assert server.asked[-1] == ("PATCH", "/supervisions/s1", body)
+    server.answers["PATCH /supervisions/s1"] = (200, {**SESSION, "mode": "barge", "muted": True})
+    assert "you are muted, nobody hears you" in run("switch", "s1", "--mute")[1]
+    ended = {**SESSION, "mode": "takeover", "state": "ended", "end": "handed_back"}
+    server.answers["PATCH /supervisions/s1"] = (200, ended)
+    assert run("switch", "s1", "handback")[1] == "session s1 ended: handed back\n"
+    assert server.asked[-1] == ("PATCH", "/supervisions/s1", {"mode": "handback"})
     assert run_json("leave", "s1")[1]["state"] == "ended"
     assert server.asked[-1][:2] == ("DELETE", "/supervisions/s1")
     assert run("leave", "s1")[1] == "session s1 ended; the call goes on\n"
     server.answers["DELETE /supervisions/s1"] = (200, {**SESSION, "state": "ended", "mode": "takeover"})
+    assert run("leave", "s1")[1] == "session s1 ended\n"
+    server.answers["DELETE /supervisions/s1"] = (200, {**SESSION, "state": "ended", "call": None})
     assert run("leave", "s1")[1] == "session s1 ended\n"
 
 

@@ -135,10 +135,37 @@ def test_hostile_names(floor: Floor) -> None:
     assert "[red]A" in text
 
 
-def test_ringing_session(floor: Floor) -> None:
-    """A session whose phone rings is not shown as one that listens."""
-    floor.apply(change("supervision", "s1", {**SESSION, "state": "ringing"}), NOW)
-    assert "anna is being rung" in drawn(floor)
+@pytest.mark.parametrize(
+    ("told", "agents", "sessions"),
+    [
+        ({"state": "ringing"}, "anna is being rung", "listen (ringing)"),
+        ({"state": "requested", "call": None}, "anna is armed for the next call", "listen (requested)"),
+        ({"state": "waiting", "mode": "whisper"}, "anna waits", "whisper (waiting)"),
+        ({"state": "switching", "mode": "barge"}, "anna barges in", "barge (switching)"),
+        (
+            {"muted": True, "hear": "agent", "lead": False},
+            "anna listens",
+            "listen (muted, hears agent, does not lead)",
+        ),
+    ],
+)
+def test_a_session_is_shown_as_it_is(floor: Floor, told: dict[str, Any], agents: str, sessions: str) -> None:
+    """One whose phone rings, that is armed, or waits is not shown as one that listens."""
+    floor.apply(change("supervision", "s1", {**SESSION, **told}), NOW)
+    text = drawn(floor)
+    assert agents in text
+    assert sessions in text
+
+
+def test_of_two_sessions_with_an_agent_the_leading_one_is_told(floor: Floor) -> None:
+    """She may be heard; both are listed."""
+    floor.apply(change("supervision", "s1", {**SESSION, "lead": True}), NOW)
+    for ident in ("s0", "s2"):
+        other = {**SESSION, "id": ident, "supervisor": "bob", "lead": False}
+        floor.apply(change("supervision", ident, other), NOW)
+    text = drawn(floor)
+    assert row(text, "1001")[-2:] == ["anna", "listens"]
+    assert [row(text, ident)[1] for ident in ("s0", "s1", "s2")] == ["bob", "anna", "bob"]
 
 
 def test_other_version(floor: Floor) -> None:

@@ -97,17 +97,28 @@ def supervising(server: FakeCtid, terminal: Open) -> Terminal:
 def acts(server: FakeCtid) -> list[tuple[str, str | None]]:
     """The switches and ends that were asked for."""
     return [
-        (method, body and body["mode"]) for method, _, body in server.asked if method in ("PATCH", "DELETE")
+        (method, body and body.get("mode"))
+        for method, _, body in server.asked
+        if method in ("PATCH", "DELETE")
     ]
+
+
+def await_socket(server: FakeCtid) -> None:
+    """Wait until the command follows its session."""
+    deadline = time.monotonic() + 20
+    while not server.opened:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_keys_switch(server: FakeCtid, supervising: Terminal) -> None:
     """w, b and l switch, each with one request; other keys do nothing; q leaves, and the call goes on."""
-    for key, said in (
-        ("w", "the agent alone hears you"),
-        ("xb", "agent and customer hear"),
-        ("L", "nobody hears"),
+    for key, mode, said in (
+        ("w", "whisper", "the agent alone hears you"),
+        ("xb", "barge", "agent and customer hear"),
+        ("L", "listen", "nobody hears"),
     ):
+        server.answers["PATCH /supervisions/s1"] = (200, {**SESSION, "mode": mode})
         supervising.press(key)
         supervising.until(said)
     supervising.press("q")
@@ -124,12 +135,92 @@ def test_takeover_is_confirmed(server: FakeCtid, supervising: Terminal) -> None:
     supervising.press("t")
     supervising.until("press t again")
     assert acts(server) == []
+    server.answers["PATCH /supervisions/s1"] = (200, {**SESSION, "mode": "takeover"})
     supervising.press("t")
     supervising.until("the customer is yours")
     supervising.press("q")
     supervising.until("the customer stays with you")
     assert supervising.ended() == Exit.OK
     assert acts(server) == [("PATCH", "takeover")]
+
+
+def test_keys_for_the_rest(server: FakeCtid, supervising: Terminal) -> None:
+    """Space mutes and lets pass again, h changes whom she hears, d takes the lead; one request each."""
+    await_socket(server)
+    message = {"type": "change", "seq": 9, "at": AT, "kind": "supervision", "id": "s1"}
+    server.push({**message, "entity": {**SESSION, "mode": "barge"}})
+    supervising.until("agent and customer hear you")
+    for key, changed, said in (
+        (" ", {"mode": "barge", "muted": True}, "you are muted, nobody hears you"),
+        (" ", {"mode": "barge"}, "agent and customer hear you"),
+        ("h", {"hear": "agent"}, "you hear the agent alone"),
+        ("h", {"hear": "customer"}, "you hear the customer alone"),
+        ("h", {"lead": False}, "another session leads"),
+        ("d", {}, ": nobody hears you"),
+    ):
+        server.answers["PATCH /supervisions/s1"] = (200, {**SESSION, **changed})
+        supervising.press(key)
+        supervising.until(said)
+    supervising.press("dq")
+    supervising.until("left; the call goes on")
+    assert supervising.ended() == Exit.OK
+    asked = [body for method, _, body in server.asked if method == "PATCH"]
+    assert asked == [
+        {"muted": True},
+        {"muted": False},
+        {"hear": "agent"},
+        {"hear": "customer"},
+        {"hear": "both"},
+        {"lead": True},
+    ]
+
+
+def test_hand_back(server: FakeCtid, supervising: Terminal) -> None:
+    """Key r hands the customer back, and the command ends with the session."""
+    server.answers["PATCH /supervisions/s1"] = (
+        200,
+        {**SESSION, "mode": "takeover", "state": "ended", "end": "handed_back"},
+    )
+    supervising.press("r")
+    supervising.until("the session ended: handed back")
+    assert supervising.ended() == Exit.OK
+    assert acts(server) == [("PATCH", "handback")]
+
+
+def test_a_session_that_follows_is_told(server: FakeCtid, supervising: Terminal) -> None:
+    """It waits for the next call, is in it, or with the call's next agent."""
+    message = {"type": "change", "seq": 9, "at": AT, "kind": "supervision", "id": "s1"}
+    await_socket(server)
+    for changed, said in (
+        ({"state": "waiting", "scope": "agent"}, "waiting for the next call of agent 1001"),
+        ({"scope": "agent"}, "with agent 1001"),
+        ({"state": "waiting"}, "waiting for the next agent of the call"),
+        ({"agent": "1002"}, "with agent 1002"),
+        ({"state": "waiting", "call": None}, "waiting for the next agent"),
+    ):
+        server.push({**message, "entity": {**SESSION, **changed}})
+        supervising.until(said)
+    supervising.press("q")
+    supervising.until("left")
+    assert supervising.ended() == Exit.OK
+
+
+def test_an_armed_session_can_be_left(server: FakeCtid, terminal: Open) -> None:
+    """The command stays with it until its call begins; leaving withdraws it."""
+    armed = {**SESSION, "state": "requested", "scope": "next", "call": None}
+    server.answers["GET /agents/1001"] = (200, AGENT)
+    server.answers["POST /supervisions"] = (201, armed)
+    server.answers["DELETE /supervisions/s1"] = (200, {**armed, "state": "ended"})
+    server.messages = [{**SNAPSHOT, "entities": {"supervisions": [armed]}}]
+    opened = terminal(*SUPERVISE, "--scope", "next")
+    opened.until("armed: your phone rings with the next call of agent 1001")
+    await_socket(server)
+    server.push({"type": "change", "seq": 9, "at": AT, "kind": "supervision", "id": "s1", "entity": SESSION})
+    opened.until("with agent 1001")
+    opened.press("q")
+    opened.until("left")
+    assert opened.ended() == Exit.OK
+    assert acts(server) == [("DELETE", None)]
 
 
 def test_refused_switch_is_told(server: FakeCtid, supervising: Terminal) -> None:
@@ -144,10 +235,7 @@ def test_refused_switch_is_told(server: FakeCtid, supervising: Terminal) -> None
 def test_session_ends_by_itself(server: FakeCtid, supervising: Terminal) -> None:
     """The mode as another client switched it is told, and so is the session's end, with its reason."""
     message = {"type": "change", "seq": 9, "at": AT, "kind": "supervision", "id": "s1"}
-    deadline = time.monotonic() + 20
-    while not server.opened:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    await_socket(server)
     server.push({**message, "entity": {**SESSION, "mode": "barge"}})
     supervising.until("agent and customer hear you")
     server.push({**message, "entity": {**SESSION, "state": "ended", "end": "call_ended"}})

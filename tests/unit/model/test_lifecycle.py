@@ -1,5 +1,7 @@
 """The life of a supervision session."""
 
+from pathlib import Path
+
 from ctid.model.lifecycle import FIRST, TRANSITIONS, drawn, may_follow
 from ctid.model.words import SupervisionState
 
@@ -27,3 +29,9 @@ def test_it_is_drawn_from_the_table() -> None:
     lines = drawn().splitlines()
     assert len(lines) == 1 + len(FIRST) + len(TRANSITIONS) + 1
     assert "    waiting --> active: the agent's next call, or the next agent of this call" in lines
+
+
+def test_the_guide_shows_this_drawing() -> None:
+    """docs/supervision.md has the diagram as the code draws it."""
+    guide = (Path(__file__).parents[3] / "docs" / "supervision.md").read_text("utf-8")
+    assert f"```mermaid\n{drawn()}```\n" in guide

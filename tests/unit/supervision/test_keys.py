@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ctid.model.commands import SwitchSupervision
 from ctid.model.entities import Supervision
 from ctid.model.errors import Forbidden
-from ctid.model.facts import KeyPressed
+from ctid.model.facts import KeyPressed, SupervisionChanged
 from ctid.model.users import User, UserRole
-from ctid.model.words import Mode
+from ctid.model.words import Mode, SupervisionEnd, SupervisionState
 from ctid.supervision.planning import Policy
 from helpers.desk import LAB, ROOT, SOFIA, Desk, audited, listen
 from helpers.floor import BASE
@@ -97,8 +98,8 @@ async def test_a_key_of_a_session_that_has_ended_is_nobodys(tmp_path: Path) -> N
     async with Desk(tmp_path, KEYS) as desk:
         session = await desk.service.start(SOFIA, listen())
         key = KeyPressed(pbx=LAB, at=BASE, supervision=session.id, key="6")
-        ended = desk.pbx.ended(session)
-        await desk.feed(key, ended)
+        last = replace(session, state=SupervisionState.ENDED, end=SupervisionEnd.RELEASED, ended_at=BASE)
+        await desk.feed(key, SupervisionChanged(pbx=LAB, at=BASE, supervision=last))
         await until(lambda: "audit ended" in desk.journal)
         assert _pressed(desk) == []
         assert desk.sessions == {}
