@@ -110,7 +110,7 @@ class Store(Deriving):
                 self._messaged(fact)
             case HelpChanged():
                 self._help_changed(fact)
-            case SheetWritten():
+            case _:
                 self._sheet_written(fact)
 
     def on_time(self, now: float) -> list[Update]:

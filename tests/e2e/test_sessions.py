@@ -205,6 +205,7 @@ async def test_handed_back_in_vain(floor: Floor) -> None:
     await supervisor.auto_answer(0.0)
     session = await floor.begin(agent="1001", mode="takeover")
     await agent.wait_state("idle")
+    await until(lambda: floor.agent_is("1001", "working_after_call"), what="after-call work")
     asking = asyncio.ensure_future(floor.api.switch(session, "handback"))  # noqa: TID251 - a client, in a test
     await agent.wait_state("ringing")
     await agent.decline()
