@@ -80,7 +80,7 @@ async def claim(client: Client, output: Output, arguments: argparse.Namespace) -
     body = {"via": {"phone": arguments.phone}, "mode": arguments.mode}
     document = await client.act("POST", f"/help/{segment(arguments.hand)}/claim", body)
     session = as_entity(Supervision, document)
-    said = f"{session.supervisor} {words.stance(session)}, session {session.id} with {session.agent}"
+    said = f"{words.supervised(session)}, session {session.id} with {session.agent}"
     cure = f"\n`ctid switch {session.id} whisper` speaks to her, `ctid leave {session.id}` leaves"
     output.answer(document, words.peer(said).append(cure))
     return Exit.OK

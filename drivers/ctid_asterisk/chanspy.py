@@ -244,10 +244,12 @@ class Spies:
     async def end(self, command: EndSupervision) -> None:
         """Release the supervisor; see the command."""
         session = self.session(command.supervision)
+        _check_may_end(session, command)
         if session.is_ringing:
             session.lost = session.lost or command.reason
             self.link.look()
         async with session.lock, told_as_ctid_errors():
+            _check_may_end(session, command)  # she may have taken over meanwhile
             if session.customer is not None:
                 session.made.add(session.customer)  # the call is hers, and ends with her
             if not await self.finish(session, command.reason):
@@ -370,3 +372,9 @@ class Spies:
     def _publish(self, session: SpySession) -> None:
         supervision = session.supervision
         self._tell(SupervisionChanged(pbx=supervision.pbx, at=supervision.since, supervision=supervision))
+
+
+def _check_may_end(session: SpySession, command: EndSupervision) -> None:
+    """Raise SupervisionRefused where the end would leave a customer with nobody, and is not to."""
+    if command.unless_taken_over and session.customer is not None:
+        raise SupervisionRefused("mode_not_possible", "the customer is hers, and has nobody else")

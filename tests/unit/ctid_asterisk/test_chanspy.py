@@ -152,9 +152,10 @@ class Play:
         """Hand the customer back."""
         await self.supervising.execute(HandBack(supervision=IDENT, agent=AgentId("1001"), ring_s=0.05))
 
-    async def end(self) -> None:
+    async def end(self, *, unless_taken_over: bool = False) -> None:
         """End it."""
-        await self.supervising.execute(EndSupervision(supervision=IDENT))
+        command = EndSupervision(supervision=IDENT, unless_taken_over=unless_taken_over)
+        await self.supervising.execute(command)
 
     async def settled(self) -> None:
         """Wait until what the events called for is done."""
@@ -594,6 +595,20 @@ async def test_the_end_of_a_taken_call() -> None:
     await play.take_over()
     await play.end()
     assert (play.pbx.ours(), CUSTOMER in play.pbx.there) == (set(), False)
+
+
+async def test_no_rule_ends_a_taken_call() -> None:
+    """Nor one that meets the take-over: the customer has nobody else."""
+    play = await played()
+    await play.start()
+    taking, ending = await asyncio.gather(
+        play.take_over(), play.end(unless_taken_over=True), return_exceptions=True
+    )
+    assert (taking, getattr(ending, "code", None)) == (None, "supervision.mode_not_possible")
+    with pytest.raises(SupervisionRefused):
+        await play.end(unless_taken_over=True)
+    assert CUSTOMER in play.pbx.there
+    assert play.session.mode is Mode.TAKEOVER
 
 
 # Every step, failing or cut off -----------------------------------------------------------------------------
