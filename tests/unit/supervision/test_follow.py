@@ -174,3 +174,16 @@ def test_a_customer_who_was_taken_over_is_kept_whatever_the_time(talking: Floor)
     talking.hangs_up("p1")
     assert _step(talking, **taken) == OVER
     assert _step(talking, call=None, **taken) == OVER
+
+
+# Private, or objected to -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flag", ["private", "objected"])
+def test_a_call_that_is_nobodys_to_hear(talking: Floor, flag: str) -> None:
+    """Whoever is in it or waits for it is out at once; who follows the agent waits for another."""
+    talking.put_leg("c1", **{flag: True})
+    assert _step(talking) == End(reason=SupervisionEnd.FORBIDDEN)
+    assert _step(talking, **_waits()) == End(reason=SupervisionEnd.FORBIDDEN)
+    assert _step(talking, **_waits(scope=Scope.AGENT)) is None
+    assert _step(talking, state=SupervisionState.REQUESTED, call=None, scope=Scope.NEXT) is None
