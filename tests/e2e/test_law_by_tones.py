@@ -142,7 +142,11 @@ async def test_a_private_call_is_nobodys(lawful: Floor) -> None:
         answer = await hers.call("POST", f"/calls/{call}/private", {})
     assert answer.status == 200, answer
     await supervisor.wait_state("idle")
-    assert ("ended", "") in await _audited(lawful, session)
+
+    async def ended() -> bool:
+        return ("ended", "") in await _audited(lawful, session)
+
+    await until(ended, what="the end is in the audit")
     refused = await lawful.api.supervise(agent="1001", purpose="emergency", note="he threatens her")
     assert (refused.status, refused.code) == (409, "call.private"), refused
     await lawful.hear({agent: {"3001"}, customer: {"1001"}})
