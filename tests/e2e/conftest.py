@@ -73,13 +73,6 @@ def noari_rig() -> Iterator[Rig]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def noari_direct_rig() -> Iterator[Rig]:
-    """The same, whose phones exchange their media directly."""
-    with Rig.for_tests(ari=False, direct_media=True, services=(daemon.maker(ring_s=3.0),)) as running:
-        yield running
-
-
 BOTH_WAYS = ("ari", "chanspy")
 """How supervisors are carried: a module that has `floor` parametrised with these, indirectly, proves both."""
 
@@ -94,11 +87,9 @@ async def floor(request: pytest.FixtureRequest) -> AsyncIterator[Floor]:
 
 
 @pytest.fixture
-async def direct_floor(request: pytest.FixtureRequest) -> AsyncIterator[Floor]:
-    """The same, whose phones exchange their media directly."""
-    way = getattr(request, "param", "ari")
-    rig = request.getfixturevalue("staffed_direct_rig" if way == "ari" else "noari_direct_rig")
-    async with floor_of(rig, leave_quiet) as opened:
+async def direct_floor(staffed_direct_rig: Rig) -> AsyncIterator[Floor]:
+    """A floor on `staffed_direct_rig`, empty before and after."""
+    async with floor_of(staffed_direct_rig, leave_quiet) as opened:
         yield opened
 
 

@@ -59,7 +59,6 @@ async def test_modes_and_switches(floor: Floor, agent: str, number: str) -> None
     await _every_mode(floor, agent, number)
 
 
-@pytest.mark.parametrize("direct_floor", BOTH_WAYS, indirect=True)
 async def test_modes_and_switches_with_direct_media(direct_floor: Floor) -> None:
     """The same where the phones exchange their media directly, and Asterisk has to fetch it back."""
     await _every_mode(direct_floor, "1001", "7000")
