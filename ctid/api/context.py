@@ -40,7 +40,7 @@ class Supervisions(Protocol):
         request: StartRequest,
         *,
         origin: Origin = Origin.SUPERVISOR,
-        help: HelpId | None = None,  # noqa: A002 - the field's name
+        help: HelpId | None = None,  # noqa: A002 - as the session's field is called
     ) -> Supervision:
         """Start a session; returns once the supervisor is in the call."""
         ...

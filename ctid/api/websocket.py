@@ -168,7 +168,7 @@ class Socket:
 
     async def _expire(self, expires: Instant) -> None:
         """Close the socket when its token expires."""
-        while (left_s := expires - self._context.clock.now()) > 0:  # noqa: ASYNC110 - the clock may be set meanwhile
+        while (left_s := expires - self._context.clock.now()) > 0:  # noqa: ASYNC110 - nobody tells that a clock was set
             await asyncio.sleep(min(left_s, self._context.limits.heartbeat_s))
         log.info("websocket closed: its token has expired", user=self._user.name)
         await self.close(CLOSE_EXPIRED, "the token has expired: connect again with a new one")

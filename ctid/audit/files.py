@@ -105,7 +105,7 @@ class Files:
         """The last record of all that can be read."""
         for path in reversed(self.days()):
             found = None
-            for found in self.records_of(path):  # noqa: B007 - the last one is what is sought
+            for found in self.records_of(path):  # noqa: B007 - the last record is wanted, after the loop
                 pass
             if found is not None:
                 return found

@@ -100,7 +100,7 @@ class Retention:
                 about = {"class": kept.name, "count": purged, "before": before}
                 await self._audit.write(Entry(at=now, event=PURGED, by=by, about=about))
         except CtidError as error:
-            log.error("not purged", kept=kept.name, reason=error.detail)  # noqa: TRY400 - no defect
+            log.error("not purged", kept=kept.name, reason=error.detail)  # noqa: TRY400 - a disk's failure, no defect to trace
             problem = error.detail
         return ClassReport(
             name=kept.name, keep_days=kept.keep_days, before=before, purged=purged, problem=problem

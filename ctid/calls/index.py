@@ -82,7 +82,7 @@ class RecordingIndex:
         def write(connection: sqlite3.Connection) -> int:
             marks = ", ".join("?" * len(values))
             cursor = connection.execute(
-                f"INSERT INTO recordings ({', '.join(_names()[1:])}) VALUES ({marks})",  # noqa: S608 - names of ours
+                f"INSERT INTO recordings ({', '.join(_names()[1:])}) VALUES ({marks})",  # noqa: S608 - constant columns, bound values
                 values,
             )
             return int(cursor.lastrowid or 0)
@@ -123,7 +123,7 @@ class RecordingIndex:
         where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
         rows = self._do(
             lambda connection: connection.execute(
-                f"SELECT {_COLUMNS} FROM recordings {where}ORDER BY id DESC LIMIT ?",  # noqa: S608 - names of ours
+                f"SELECT {_COLUMNS} FROM recordings {where}ORDER BY id DESC LIMIT ?",  # noqa: S608 - constant columns, bound values
                 (*values, selection.limit),
             ).fetchall()
         )

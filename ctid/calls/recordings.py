@@ -139,7 +139,7 @@ class Recordings:
         try:
             calls = await self._in_thread(partial(self._index.open_calls, link.id))
         except IndexUnavailable as error:
-            log.error("the index of recordings cannot be read", reason=error.detail)  # noqa: TRY400 - told by its cure
+            log.error("the index of recordings cannot be read", reason=error.detail)  # noqa: TRY400 - a disk's failure, no defect to trace
             return
         for ident in calls:
             call = self._hub.store.calls.get(ident)
@@ -155,7 +155,7 @@ class Recordings:
                 try:
                     await self._in_thread(partial(self._index.end, call, at))
                 except IndexUnavailable as error:
-                    log.error("a recording's end is not in the index yet", call=call, reason=error.detail)  # noqa: TRY400 - the same
+                    log.error("a recording's end is not in the index yet", call=call, reason=error.detail)  # noqa: TRY400 - a disk's failure, no defect to trace
                     await asyncio.sleep(AGAIN_S)
                 else:
                     if self._over.get(call) == at:

@@ -210,7 +210,7 @@ class Kept:
 
     async def _found(self, where: str, values: tuple[object, ...]) -> Sequence[Sheet]:
         def read(connection: sqlite3.Connection) -> list[Sheet]:
-            rows = connection.execute(f"SELECT document FROM {where}", values)  # noqa: S608 - our own text
+            rows = connection.execute(f"SELECT document FROM {where}", values)  # noqa: S608 - constant words, bound values
             return [_sheets.decode(row[0]) for row in rows]
 
         return await self._database.read(read)
@@ -228,5 +228,5 @@ def _put(connection: sqlite3.Connection, sheet: Sheet) -> None:
 
 def _delete(connection: sqlite3.Connection, where: str, value: object) -> int:
     which = f"FROM sheets WHERE {where}"
-    connection.execute(f"DELETE FROM versions WHERE sheet IN (SELECT id {which})", (value,))  # noqa: S608 - our own text
+    connection.execute(f"DELETE FROM versions WHERE sheet IN (SELECT id {which})", (value,))  # noqa: S608 - constant words, bound values
     return connection.execute(f"DELETE {which}", (value,)).rowcount

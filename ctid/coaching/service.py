@@ -129,7 +129,7 @@ class CoachingService:
             try:
                 await self._kept.open()
             except CoachingUnavailable as error:
-                log.error("no sheets can be written", reason=error.detail)  # noqa: TRY400 - no defect
+                log.error("no sheets can be written", reason=error.detail)  # noqa: TRY400 - a disk's failure, no defect to trace
             while True:
                 subscription = self._hub.subscribe("coaching", kinds=kinds)
                 try:
@@ -150,7 +150,7 @@ class CoachingService:
         try:
             await self._saw(told)
         except CoachingUnavailable as error:
-            log.error("no sheet can be written about a session", session=told.id, reason=error.detail)  # noqa: TRY400 - no defect
+            log.error("no sheet can be written about a session", session=told.id, reason=error.detail)  # noqa: TRY400 - a disk's failure, no defect to trace
 
     async def _saw(self, told: Supervision) -> None:
         """Keep what a session tells that a sheet needs; of one that ended, that it did."""

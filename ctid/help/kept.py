@@ -90,7 +90,7 @@ class Kept:
 
     async def _found(self, where: str, values: tuple[object, ...]) -> Sequence[Help]:
         def read(connection: sqlite3.Connection) -> list[Help]:
-            rows = connection.execute(f"SELECT document FROM hands WHERE {where}", values)  # noqa: S608 - our own text
+            rows = connection.execute(f"SELECT document FROM hands WHERE {where}", values)  # noqa: S608 - constant words, bound values
             return [_decoder.decode(row[0]) for row in rows]
 
         return await self._database.read(read)

@@ -43,7 +43,7 @@ class Supervisions(Protocol):
         request: StartRequest,
         *,
         origin: Origin,
-        help: HelpId | None,  # noqa: A002 - the session's field
+        help: HelpId | None,  # noqa: A002 - as the session's field is called
     ) -> Supervision:
         """Begin a session; returns it once she is in the call. Raises CtidError: nothing of it is left."""
         ...
@@ -163,7 +163,7 @@ class HelpService:
         try:
             live = await self._kept.live()
         except HelpUnavailable as error:
-            log.error("raised hands of before are not known", reason=error.detail)  # noqa: TRY400 - no defect
+            log.error("raised hands of before are not known", reason=error.detail)  # noqa: TRY400 - a disk's failure, no defect to trace
             return
         async with self._lock:
             for help_ in live:
@@ -253,7 +253,7 @@ class HelpService:
             self._refused = False
         except HelpUnavailable as error:
             if not self._refused:
-                log.error("raised hands do not outlive a restart", reason=error.detail)  # noqa: TRY400 - no defect
+                log.error("raised hands do not outlive a restart", reason=error.detail)  # noqa: TRY400 - a disk's failure, no defect to trace
             self._refused = True
         fact = HelpChanged(pbx=help_.pbx, at=self._now(), help=help_, source=SOURCE)
         await self._hub.feed([fact])

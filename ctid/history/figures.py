@@ -130,7 +130,7 @@ def figures(ledger: Ledger, selection: Selection) -> Figures:
             values,
         ).fetchall()
         agents = connection.execute(
-            f"SELECT pbx, agent, kind, '', {_SUMS} FROM moments WHERE {where} AND agent <> ''"  # noqa: S608 - as above
+            f"SELECT pbx, agent, kind, '', {_SUMS} FROM moments WHERE {where} AND agent <> ''"  # noqa: S608 - constant sums, bound values
             " GROUP BY pbx, agent, kind",
             values,
         ).fetchall()

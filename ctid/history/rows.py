@@ -54,7 +54,7 @@ def of_legs(
         marks = ",".join("?" * len(some))
         for column in ("leg", "line_leg"):
             rows += connection.execute(
-                f"SELECT {COLUMNS} FROM moments WHERE pbx = ? AND {column} IN ({marks})",  # noqa: S608 - names of ours
+                f"SELECT {COLUMNS} FROM moments WHERE pbx = ? AND {column} IN ({marks})",  # noqa: S608 - constant columns, bound values
                 (pbx, *some),
             ).fetchall()
     known = {leg for row in rows for leg in (row[4], row[14])}
@@ -66,7 +66,7 @@ def of_legs(
 
 def _between(connection: sqlite3.Connection, pbx: PbxId, since: float, until: float) -> list[Any]:
     return connection.execute(
-        f"SELECT {COLUMNS} FROM moments WHERE pbx = ? AND at >= ? AND at <= ?",  # noqa: S608 - a constant
+        f"SELECT {COLUMNS} FROM moments WHERE pbx = ? AND at >= ? AND at <= ?",  # noqa: S608 - constant columns, bound values
         (pbx, since, until),
     ).fetchall()
 
@@ -74,7 +74,7 @@ def _between(connection: sqlite3.Connection, pbx: PbxId, since: float, until: fl
 def add(connection: sqlite3.Connection, entry: Entry) -> None:
     """Keep a moment that an event told, unless it is there already."""
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM moments WHERE pbx = ? AND kind = ? AND queue = ? AND leg = ?"  # noqa: S608 - a constant
+        f"SELECT {COLUMNS} FROM moments WHERE pbx = ? AND kind = ? AND queue = ? AND leg = ?"  # noqa: S608 - constant columns, bound values
         " AND agent IN (?, '') AND at >= ? AND at <= ?",
         (*(entry.pbx, *entry.key), entry.at - _NEAR_S, entry.at + _NEAR_S),
     ).fetchall()

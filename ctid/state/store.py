@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -219,19 +220,13 @@ class Store(Deriving):
             told = replace(told, agent=self._agent_of(rows, moment.device))
         self._updates.append(told)
 
-    def _messaged(self, fact: AgentMessaged) -> None:
+    def _occur(self, fact: Fact, name: str, **told: Any) -> None:
+        """Tell something that no entity's state tells."""
         self.seq += 1
-        self._updates.append(
-            Occurrence(
-                seq=self.seq,
-                at=fact.at,
-                name="agent_message",
-                pbx=fact.pbx,
-                agent=fact.agent,
-                by=fact.by,
-                text=fact.text,
-            )
-        )
+        self._updates.append(Occurrence(seq=self.seq, at=fact.at, name=name, pbx=fact.pbx, **told))
+
+    def _messaged(self, fact: AgentMessaged) -> None:
+        self._occur(fact, "agent_message", agent=fact.agent, by=fact.by, text=fact.text)
 
     def _agent_of(self, rows: Rows, device: DeviceId | None) -> AgentId | None:
         """Whose phone it is; one that no queue ever had is hers who has its name."""
@@ -248,18 +243,7 @@ class Store(Deriving):
             self._put(self.helps, told.id, None, fact.at)
 
     def _sheet_written(self, fact: SheetWritten) -> None:
-        self.seq += 1
-        self._updates.append(
-            Occurrence(
-                seq=self.seq,
-                at=fact.at,
-                name="sheet_written",
-                pbx=fact.pbx,
-                call=fact.call,
-                agent=fact.agent,
-                to=fact.sheet,
-            )
-        )
+        self._occur(fact, "sheet_written", call=fact.call, agent=fact.agent, to=fact.sheet)
 
     # The link and its snapshots --------------------------------------------------------------------
 
@@ -306,29 +290,19 @@ class Store(Deriving):
         for drift in found:
             self.drifts[fact.pbx, drift.name] += 1
             self._found.append((fact.pbx, fact.reason, drift))
-            self.seq += 1
-            self._updates.append(
-                Occurrence(
-                    seq=self.seq, at=fact.at, name="state_drifted", pbx=fact.pbx, by=drift.name, to=drift.id
-                )
-            )
+            self._occur(fact, "state_drifted", by=drift.name, to=drift.id)
 
     def _key_pressed(self, fact: KeyPressed) -> None:
         session = self.supervisions.get(fact.supervision)
         if session is None:
             return  # it has ended meanwhile
-        self.seq += 1
-        self._updates.append(
-            Occurrence(
-                seq=self.seq,
-                at=fact.at,
-                name="supervision_key",
-                pbx=fact.pbx,
-                call=session.call,
-                agent=session.agent,
-                supervision=session.id,
-                by=fact.key,
-            )
+        self._occur(
+            fact,
+            "supervision_key",
+            call=session.call,
+            agent=session.agent,
+            supervision=session.id,
+            by=fact.key,
         )
 
     def _snapshot(self, fact: Snapshot) -> None:

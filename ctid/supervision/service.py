@@ -83,7 +83,7 @@ class SupervisionService:
         request: StartRequest,
         *,
         origin: Origin = Origin.SUPERVISOR,
-        help: HelpId | None = None,  # noqa: A002 - the field's name
+        help: HelpId | None = None,  # noqa: A002 - as the session's field is called
     ) -> Supervision:
         """Begin a session; returns it once the supervisor hears, waits, has taken over, or is armed.
 

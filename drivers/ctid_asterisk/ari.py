@@ -4,6 +4,7 @@ Source: the ARI pages of docs.asterisk.org (channels, bridges, events).
 """
 
 from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -148,36 +149,25 @@ class Ari:
         }
         await self._request("POST", f"channels/{channel}", params, {"variables": dict(variables)})
 
-    async def dial(self, channel: str, place: DialPlace, *, ring_s: float, caller_id: str) -> None:
+    async def dial(
+        self,
+        channel: str,
+        place: DialPlace,
+        *,
+        ring_s: float,
+        caller_id: str = "",
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Ring an endpoint; when it answers, it goes on at a place of the dialplan. Returns as it rings."""
         params = {
             "endpoint": place.endpoint,
             "context": place.context,
             "extension": place.extension,
             "priority": "1",
-            "callerId": caller_id,
             "timeout": str(max(1, round(ring_s))),
-        }
-        await self._request("POST", f"channels/{channel}", params)
-
-    async def dial_into(
-        self,
-        channel: str,
-        endpoint: str,
-        context: str,
-        exten: str,
-        ring_s: float,
-        variables: Mapping[str, str],
-    ) -> None:
-        """Ring an endpoint; when it answers, it enters the dialplan."""
-        params = {
-            "endpoint": endpoint,
-            "context": context,
-            "extension": exten,
-            "priority": "1",
-            "timeout": str(max(1, round(ring_s))),
-        }
-        await self._request("POST", f"channels/{channel}", params, {"variables": dict(variables)})
+        } | ({"callerId": caller_id} if caller_id else {})
+        body = {"variables": dict(variables)} if variables else None
+        await self._request("POST", f"channels/{channel}", params, body)
 
     async def snoop(self, target: str, channel: str, *, spy: str, whisper: str) -> None:
         """Make a snoop channel on `target`; it enters the application."""

@@ -193,7 +193,7 @@ class Spies:
             if not await self.placed(session, stance):
                 await self.wait(session)
                 raise gone(SupervisionEnd.CALL_ENDED)
-            self._keep(session, wanted)
+            session.keep(wanted)
             self.change(
                 session,
                 state=SupervisionState.ACTIVE,
@@ -208,17 +208,9 @@ class Spies:
         session = self.session(command.supervision.id)
         async with session.lock:
             session.check()
-            self._keep(session, command.supervision)
+            session.keep(command.supervision)
             self._publish(session)
             await self.steps.keep(session)
-
-    @staticmethod
-    def _keep(session: SpySession, wanted: Supervision) -> None:
-        own = session.supervision
-        kept = replace(
-            wanted, state=own.state, mode=own.mode, hear=own.hear, muted=own.muted, since=own.since
-        )
-        session.record = replace(session.record, supervision=kept)
 
     async def give_notice(self, command: GiveNotice) -> None:
         """Sound a tone in one party's ear; see the command."""
@@ -244,12 +236,12 @@ class Spies:
     async def end(self, command: EndSupervision) -> None:
         """Release the supervisor; see the command."""
         session = self.session(command.supervision)
-        _check_may_end(session, command)
+        session.check_may_end(command)
         if session.is_ringing:
             session.lost = session.lost or command.reason
             self.link.look()
         async with session.lock, told_as_ctid_errors():
-            _check_may_end(session, command)  # she may have taken over meanwhile
+            session.check_may_end(command)  # she may have taken over meanwhile
             if session.customer is not None:
                 session.made.add(session.customer)  # the call is hers, and ends with her
             if not await self.finish(session, command.reason):
@@ -372,9 +364,3 @@ class Spies:
     def _publish(self, session: SpySession) -> None:
         supervision = session.supervision
         self._tell(SupervisionChanged(pbx=supervision.pbx, at=supervision.since, supervision=supervision))
-
-
-def _check_may_end(session: SpySession, command: EndSupervision) -> None:
-    """Raise SupervisionRefused where the end would leave a customer with nobody, and is not to."""
-    if command.unless_taken_over and session.customer is not None:
-        raise SupervisionRefused("mode_not_possible", "the customer is hers, and has nobody else")

@@ -14,6 +14,7 @@ from ctid.model.commands import HandBack, TakeOver
 from ctid.model.errors import CtidError, PbxRefused, SupervisionRefused
 from ctid.model.words import Hear, Mode, SupervisionEnd, SupervisionState
 from ctid.ports import Clock
+from ctid_asterisk.actions import DialPlace
 from ctid_asterisk.ari import AriError, AriLost
 from ctid_asterisk.parts import JOIN_S
 from ctid_asterisk.refusals import Ended, told_as_ctid_errors
@@ -203,9 +204,9 @@ class Handover:
     async def _ring(self, channel: str, customer: str, command: HandBack, address: str) -> None:
         """Ring the agent, and see her joined with the customer. Raises what came in between."""
         variables = {JOIN: self._ami.name_of(customer)}
-        context, exten = self._handback_context, command.supervision
+        place = DialPlace(address, command.supervision, self._handback_context)
         try:
-            await self._ari.dial_into(channel, address, context, exten, command.ring_s, variables)
+            await self._ari.dial(channel, place, ring_s=command.ring_s, variables=variables)
         except AriError as error:
             raise SupervisionRefused(
                 "agent_unreachable", f"the agent's phone cannot be rung: {error}"

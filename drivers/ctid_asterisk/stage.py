@@ -1,7 +1,7 @@
 """The supervisor's media by ARI: sessions conducted from their beginning to their end.
 
 Her phone and one snoop channel on the agent's leg share a bridge. A switch puts a snoop channel of the
-new kind in the old one's place. Between two calls her phone is in no bridge, and hears a quiet tone.
+new kind in the old one's place. Between two calls her phone is alone in it, and hears a quiet tone.
 Nothing half done stays: a failed step takes its session down with it.
 """
 
@@ -291,7 +291,7 @@ class Stage:
                 self.change(session, state=SupervisionState.SWITCHING)
             await self.placed(session, new, stance)
             session.record = replace(session.record, target=command.target)
-            self._keep(session, wanted)
+            session.keep(wanted)
             changed = {"mode": stance.mode, "hear": stance.hear, "muted": stance.muted}
             self.change(session, state=SupervisionState.ACTIVE, **changed)
             if old is not None:
@@ -303,17 +303,9 @@ class Stage:
         session = self.session(command.supervision.id)
         async with session.lock:
             session.check()
-            self._keep(session, command.supervision)
+            session.keep(command.supervision)
             self._publish(session)
             await self.parts.keep(session)
-
-    @staticmethod
-    def _keep(session: Session, wanted: Supervision) -> None:
-        own = session.supervision
-        kept = replace(
-            wanted, state=own.state, mode=own.mode, hear=own.hear, muted=own.muted, since=own.since
-        )
-        session.record = replace(session.record, supervision=kept)
 
     async def give_notice(self, command: GiveNotice) -> None:
         """Sound a tone in one party's ear; see the command."""
@@ -322,7 +314,7 @@ class Stage:
     async def end(self, command: EndSupervision) -> None:
         """Release the supervisor; see the command."""
         session = self.session(command.supervision)
-        _check_may_end(session, command)
+        session.check_may_end(command)
         if session.is_ringing:
             session.lost = session.lost or command.reason
             session.stop_ringing()
@@ -330,7 +322,7 @@ class Stage:
             session.lost = session.lost or command.reason
             await self.parts.cleared(session.back)  # whoever waits for the agent to answer stops here
         async with session.lock, told_as_ctid_errors():
-            _check_may_end(session, command)  # she may have taken over meanwhile
+            session.check_may_end(command)  # she may have taken over meanwhile
             if session.customer is not None:
                 session.made.add(session.customer)  # the call is hers, and ends with her
             if not await self.finish(session, command.reason):
@@ -568,9 +560,3 @@ class Stage:
                         key=digit,
                     )
                 )
-
-
-def _check_may_end(session: Session, command: EndSupervision) -> None:
-    """Raise SupervisionRefused where the end would leave a customer with nobody, and is not to."""
-    if command.unless_taken_over and session.customer is not None:
-        raise SupervisionRefused("mode_not_possible", "the customer is hers, and has nobody else")

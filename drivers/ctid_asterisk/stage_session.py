@@ -2,6 +2,9 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
+from ctid.model.commands import EndSupervision
 from ctid.model.entities import Supervision
 from ctid.model.errors import CtidError, SupervisionRefused
 from ctid.model.words import Scope, SupervisionEnd, SupervisionState
@@ -68,6 +71,19 @@ class Session:
         """Raise what ended the session, if anything has."""
         if self.over or self.lost is not None:
             raise gone(self.lost)
+
+    def check_may_end(self, command: EndSupervision) -> None:
+        """Raise SupervisionRefused where the end would leave a customer with nobody, and is not to."""
+        if command.unless_taken_over and self.customer is not None:
+            raise SupervisionRefused("mode_not_possible", "the customer is hers, and has nobody else")
+
+    def keep(self, wanted: Supervision) -> None:
+        """Take over what is the core's to say; who hears whom, and since when, stays as it is."""
+        own = self.supervision
+        kept = replace(
+            wanted, state=own.state, mode=own.mode, hear=own.hear, muted=own.muted, since=own.since
+        )
+        self.record = replace(self.record, supervision=kept)
 
     def failure(self, error: BaseException) -> CtidError | None:
         """What to tell instead of `error`, when the session is lost; none when `error` is the reason."""

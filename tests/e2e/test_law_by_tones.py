@@ -150,3 +150,21 @@ async def test_a_private_call_is_nobodys(lawful: Floor) -> None:
     refused = await lawful.api.supervise(agent="1001", purpose="emergency", note="he threatens her")
     assert (refused.status, refused.code) == (409, "call.private"), refused
     await lawful.hear({agent: {"3001"}, customer: {"1001"}})
+
+
+async def test_a_notice_that_is_read() -> None:
+    """Where her team's notice is a message, her phone shows it, and the audit has it as given."""
+    rules = RULES.replace('notice = "tone"', 'notice = "message"')
+    with Rig.for_tests(services=(daemon.maker(law=rules),)) as rig:
+        async with floor_of(rig, leave_quiet) as floor:
+            _, agent = await floor.talk()
+            supervisor, *_ = await floor.phones.open(SUP)
+            await supervisor.auto_answer(0.0)
+            session = await floor.begin(agent="1001")
+            await until(lambda: bool(agent.messages), what="the message is there")
+            assert [shown.text for shown in agent.messages] == ["A supervisor listens to this call."]
+
+            async def given() -> bool:
+                return ("notice", "given") in await _audited(floor, session)
+
+            await until(given, what="the notice is in the audit")

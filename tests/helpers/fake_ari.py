@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ctid.model.errors import PbxRefused, PbxUnavailable, SupervisionRefused
 from ctid.model.ids import SupervisionId
+from ctid_asterisk.actions import DialPlace
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from helpers.fake_pbx import APP, CUSTOMER, Chan, FakePbx, Step, full_name
 
@@ -85,21 +87,22 @@ class FakeAri(FakePbx, Ari):
             if self.answers:
                 self.pick_up()
 
-    async def dial_into(
+    async def dial(
         self,
         channel: str,
-        endpoint: str,
-        context: str,
-        exten: str,
+        place: DialPlace,
+        *,
         ring_s: float,
-        variables: Mapping[str, str],
+        caller_id: str = "",
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Ring an agent."""
-        assert endpoint
-        assert exten
+        assert place.endpoint
+        assert place.extension
+        assert not caller_id
         assert ring_s > 0
-        async with Step(self, "dial_into"):
-            self.there[channel] = Chan(state="Ringing", context=context, variables=dict(variables))
+        async with Step(self, "dial"):
+            self.there[channel] = Chan(state="Ringing", context=place.context, variables=dict(variables))
             if self.answers:
                 self.agent_picks_up()
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from ctid_asterisk import ari as rooms
-from ctid_asterisk.actions import dial_place
+from ctid_asterisk.actions import DialPlace, dial_place
 from ctid_asterisk.ari import Ari, AriError, AriLost
 from ctid_asterisk.wire import EncodeError
 
@@ -157,7 +157,9 @@ REQUESTS: list[tuple[Callable[[Ari], Awaitable[object]], str, str, dict[str, str
         {"variables": {"V": "x"}},
     ),
     (
-        lambda ari: ari.dial_into("c", "Local/1007@from-queue/n", "back", "s1", 0.2, {"V": "x"}),
+        lambda ari: ari.dial(
+            "c", DialPlace("Local/1007@from-queue/n", "s1", "back"), ring_s=0.2, variables={"V": "x"}
+        ),
         "POST",
         "channels/c",
         {

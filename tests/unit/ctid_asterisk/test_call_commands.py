@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -55,9 +56,18 @@ class FakeAri(Ari):
         self.fails: Exception | None = None
         self.closed = 0
 
-    async def dial(self, channel: str, place: DialPlace, *, ring_s: float, caller_id: str) -> None:
+    async def dial(
+        self,
+        channel: str,
+        place: DialPlace,
+        *,
+        ring_s: float,
+        caller_id: str = "",
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Ring."""
         assert ring_s == 20.0
+        assert not variables
         if self.fails is not None:
             raise self.fails
         self.rang.append((channel, place, caller_id))

@@ -75,7 +75,7 @@ class TestHandBack:
         """Her phone is not registered."""
         async with play() as it:
             await self.taken(it)
-            it.pbx.refuses = {"dial_into"}
+            it.pbx.refuses = {"dial"}
             assert await refused(it.hand_back()) == "supervision.agent_unreachable"
             assert it.pbx.heard_by() == {CUSTOMER}
             await it.is_sound()
@@ -175,7 +175,7 @@ class TestHandBack:
         """Nothing else is asked of the PBX before the customer is with the agent."""
         async with play() as it:
             await self.taken(it)
-            number = await number_of([starting, taking_over], handing_back, "dial_into")
+            number = await number_of([starting, taking_over], handing_back, "dial")
             assert number == len(it.pbx.steps)
             await it.hand_back()
             await it.is_sound()
