@@ -26,6 +26,7 @@ from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
 from ctid.api.bus import CARRIED, BusCarrier
 from ctid.api.context import ApiContext, Limits
+from ctid.api.door import Door
 from ctid.api.server import ApiServer
 from ctid.audit import Audit
 from ctid.audit.retention import AuditDays, Retention
@@ -342,14 +343,15 @@ class _Rooms:
             listen=config.http.listen,
             limits=_limits(config.http),
         )
+        now = asyncio.get_running_loop().time
+        door = Door(context, now)
         if publisher is not None:
-            publisher.serve(CARRIED, BusCarrier(context).carry_out)
-        server = ApiServer(context)
+            publisher.serve(CARRIED, BusCarrier(door).carry_out)
+        server = ApiServer(door)
         stack.push_async_callback(server.close)
         with _listening(config.http):
             await server.start()
         self._spawn(stack, "api", server.wait_failed)
-        now = asyncio.get_running_loop().time
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)
 

@@ -1,20 +1,18 @@
 """Operations for clients of the MQTT bus, who are known by the topic that they publish on."""
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from ctid.api.context import ApiContext
-from ctid.api.dispatch import Dispatcher, refusal
+from ctid.api.dispatch import refusal
+from ctid.api.door import Door
 from ctid.api.errors import OperationUnknown
-from ctid.api.gate import Gate
 from ctid.api.operations import OPERATIONS, Operation
-from ctid.api.replays import Answer, Replays
+from ctid.api.replays import Answer
 from ctid.model.errors import AuthRequired, CtidError
 from ctid.model.users import User
 from ctid.model.words import Carrier
 
+CARRIER = "mqtt"
 CARRIED = frozenset({"agents.help"})
 """The operations that are carried so far."""
 
@@ -22,27 +20,29 @@ CARRIED = frozenset({"agents.help"})
 class BusCarrier:
     """Carries out operations with the rights of the token of a client's name. Never raises."""
 
-    def __init__(self, context: ApiContext) -> None:
-        self._context = context
-        now = asyncio.get_running_loop().time
-        self._gate = Gate(context.tokens, context.clock, context.limits, now)
-        self._dispatcher = Dispatcher(replace(context, carrier=Carrier.MQTT), Replays(now))
+    def __init__(self, door: Door) -> None:
+        self._door = door
 
     async def carry_out(self, client: str, operation: str, params: Mapping[str, Any]) -> Answer:
         """Carry one out."""
+        requests = self._door.requests
         try:
             user, found = self._admitted(client, operation)
         except CtidError as error:
+            requests.count(CARRIER, operation if operation in OPERATIONS else "none", error.status)
             return refusal(error)
-        return await self._dispatcher.dispatch(found, user, params)
+        answer = await self._door.dispatcher.dispatch(found, user, params, carrier=Carrier.MQTT)
+        requests.count(CARRIER, found.name, answer.status)
+        return answer
 
     def _admitted(self, client: str, operation: str) -> tuple[User, Operation]:
-        user = self._context.tokens.named(client)
+        context = self._door.context
+        user = context.tokens.named(client)
         if user is None:
             raise AuthRequired(f"no [[token]] has the name {client!r}, which is this client's here")
-        self._context.tokens.check_expiry(user, self._context.now())
+        context.tokens.check_expiry(user, context.now())
         found = OPERATIONS.get(operation)
         if found is None:
             raise OperationUnknown(f"there is no operation {operation!r}")
-        self._gate.admit(user, command=found.is_command)
+        self._door.gate.admit(user, command=found.is_command)
         return user, found

@@ -1,6 +1,7 @@
 """Decode, authorise, call, encode: the same for every carrier."""
 
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -17,6 +18,7 @@ from ctid.api.replays import Answer, Replays
 from ctid.model.errors import AgentPartlyDone, CtidError, Forbidden
 from ctid.model.instant import enc_hook
 from ctid.model.users import User
+from ctid.model.words import Carrier
 
 log = structlog.get_logger(__name__)
 
@@ -72,32 +74,45 @@ class Dispatcher:
         self._replays = replays
 
     async def dispatch(
-        self, operation: Operation, user: User, params: Mapping[str, Any], key: str | None = None
+        self,
+        operation: Operation,
+        user: User,
+        params: Mapping[str, Any],
+        key: str | None = None,
+        carrier: Carrier = Carrier.API,
     ) -> Answer:
         """Carry out one operation with its parameters as decoded from JSON.
 
         A command with a `key` is carried out once, however often it comes.
         """
-        return await self._answered(operation, user, self._dispatched(operation, user, params, key))
+        step = self._dispatched(replace(self._context, carrier=carrier), operation, user, params, key)
+        return await self._answered(operation, user, step)
 
     async def _dispatched(
-        self, operation: Operation, user: User, params: Mapping[str, Any], key: str | None
+        self,
+        context: ApiContext,
+        operation: Operation,
+        user: User,
+        params: Mapping[str, Any],
+        key: str | None,
     ) -> Answer:
         authorise(operation, user)
         request = request_of(operation.params, params)
         if key is None or not operation.is_command:
-            return await self._carried_out(operation, user, request)
+            return await self._carried_out(context, operation, user, request)
         fingerprint = sha256(operation.name.encode() + b"\n" + encoded(request)).digest()
         return await self._replays.once(
-            user.name, key, fingerprint, partial(self._kept, operation, user, request)
+            user.name, key, fingerprint, partial(self._kept, context, operation, user, request)
         )
 
-    async def _kept(self, operation: Operation, user: User, request: Struct) -> Answer:
+    async def _kept(self, context: ApiContext, operation: Operation, user: User, request: Struct) -> Answer:
         """A refusal is an answer too, for those who come again with its key."""
-        return await self._answered(operation, user, self._carried_out(operation, user, request))
+        return await self._answered(operation, user, self._carried_out(context, operation, user, request))
 
-    async def _carried_out(self, operation: Operation, user: User, request: Struct) -> Answer:
-        result = await operation.handler(self._context, user, request)
+    async def _carried_out(
+        self, context: ApiContext, operation: Operation, user: User, request: Struct
+    ) -> Answer:
+        result = await operation.handler(context, user, request)
         return Answer(status=operation.status, body=encoded(result))
 
     async def _answered(self, operation: Operation, user: User, step: Awaitable[Answer]) -> Answer:

@@ -9,10 +9,11 @@ from typing import Any
 from aiohttp import web
 
 from ctid.api import metrics, openapi
-from ctid.api.auth import bearer_of_header, challenge
-from ctid.api.context import ApiContext
+from ctid.api.asking import user_of
+from ctid.api.auth import challenge
 from ctid.api.decoding import json_object, query_params
-from ctid.api.dispatch import Dispatcher, encoded, refusal
+from ctid.api.dispatch import encoded, refusal
+from ctid.api.door import Door
 from ctid.api.errors import (
     BodyTooLarge,
     MalformedRequest,
@@ -22,8 +23,6 @@ from ctid.api.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
-from ctid.api.gate import Gate
-from ctid.api.metrics import RequestCounts
 from ctid.api.operations import BASE, OPERATIONS, Operation
 from ctid.api.pages import pages
 from ctid.api.replays import HEADER, REPLAYED, Answer, key_of
@@ -50,18 +49,15 @@ class HttpCarrier:
 
     def __init__(
         self,
-        context: ApiContext,
-        gate: Gate,
-        dispatcher: Dispatcher,
+        door: Door,
         sockets: Sockets,
-        requests: RequestCounts,
     ) -> None:
-        self._context = context
-        self._gate = gate
-        self._dispatcher = dispatcher
+        self._context = door.context
+        self._gate = door.gate
+        self._dispatcher = door.dispatcher
         self._sockets = sockets
-        self._requests = requests
-        self._openapi = encoded(openapi.document(context.version))
+        self._requests = door.requests
+        self._openapi = encoded(openapi.document(door.context.version))
         self._pages = pages()
 
     def application(self) -> web.Application:
@@ -92,8 +88,7 @@ class HttpCarrier:
 
     async def _operate(self, operation: Operation, request: web.Request) -> web.StreamResponse:
         request[_OPERATION] = operation.name
-        token = bearer_of_header(request.headers.get("Authorization"))
-        user = self._gate.authenticate(token, request.remote or "")
+        user = user_of(self._gate, request)
         self._gate.admit(user, command=operation.is_command)  # before the body is read
         key = key_of(request.headers.getall(HEADER, ()), HEADER)
         params = await self._params(operation, request)

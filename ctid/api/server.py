@@ -1,18 +1,12 @@
 """The API's server: HTTP and WebSocket on one address, in the daemon's own loop."""
 
-import asyncio
-
 import structlog
 from aiohttp import web
 
-from ctid.api.context import ApiContext
-from ctid.api.dispatch import Dispatcher
+from ctid.api.door import Door
 from ctid.api.expiry import warn_daily
 from ctid.api.feed import Feed
-from ctid.api.gate import Gate
 from ctid.api.http import HttpCarrier
-from ctid.api.metrics import RequestCounts
-from ctid.api.replays import Replays
 from ctid.api.websocket import Sockets
 from ctid.tasks import TaskOwner
 
@@ -22,8 +16,8 @@ log = structlog.get_logger(__name__)
 class ApiServer:
     """Serves the API from `start` to `close`; used once."""
 
-    def __init__(self, context: ApiContext) -> None:
-        self._context = context
+    def __init__(self, door: Door) -> None:
+        self._door = door
         self._tasks = TaskOwner()
         self._runner: web.AppRunner | None = None
         self._sockets: Sockets | None = None
@@ -34,16 +28,12 @@ class ApiServer:
         Raises:
             OSError: the address cannot be bound.
         """
-        context = self._context
-        requests = RequestCounts()
-        now = asyncio.get_running_loop().time
-        gate = Gate(context.tokens, context.clock, context.limits, now)
-        dispatcher = Dispatcher(context, Replays(now))
+        context = self._door.context
         feed = Feed(context.hub, context.limits.ring)
         self._tasks.spawn("api/feed", feed.run())
         self._tasks.spawn("api/tokens", warn_daily(context.tokens, context.clock))
-        self._sockets = Sockets(context, gate, dispatcher, feed, requests)
-        carrier = HttpCarrier(context, gate, dispatcher, self._sockets, requests)
+        self._sockets = Sockets(self._door, feed)
+        carrier = HttpCarrier(self._door, self._sockets)
         # An access log would write every address asked for, ids and all; the metrics count instead.
         self._runner = web.AppRunner(
             carrier.application(),

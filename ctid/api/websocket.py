@@ -1,26 +1,24 @@
 """The event stream over WebSocket (RFC 6455), which carries operations as well."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Raw, Struct
 
-from ctid.api.auth import bearer_of_header, bearer_of_subprotocols, chosen_subprotocol
-from ctid.api.context import ApiContext
+from ctid.api.asking import offered_subprotocols, user_of
+from ctid.api.auth import chosen_subprotocol
 from ctid.api.decoding import json_object, message_of, query_params
-from ctid.api.dispatch import Dispatcher, encoded, refusal
+from ctid.api.dispatch import encoded, refusal
+from ctid.api.door import Door
 from ctid.api.errors import MalformedRequest, OperationUnknown, TooManyRequests, UpgradeRequired
 from ctid.api.feed import Feed
-from ctid.api.gate import Gate
-from ctid.api.metrics import RequestCounts
 from ctid.api.operations import OPERATIONS, Operation
 from ctid.api.replays import Answer, key_of
 from ctid.api.stream import Audience, HeartbeatMessage, ReplyMessage, ResumedMessage, StreamRequest
 from ctid.hub import SlowSubscriber, Subscription
-from ctid.model.errors import AuthRequired, CtidError
+from ctid.model.errors import CtidError
 from ctid.model.instant import Instant
 from ctid.model.users import User
 from ctid.state.changes import Update
@@ -50,14 +48,12 @@ class OperationMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Sockets:
     """All event sockets of the server."""
 
-    def __init__(
-        self, context: ApiContext, gate: Gate, dispatcher: Dispatcher, feed: Feed, requests: RequestCounts
-    ) -> None:
-        self.context = context
-        self.gate = gate
-        self.dispatcher = dispatcher
+    def __init__(self, door: Door, feed: Feed) -> None:
+        self.context = door.context
+        self.gate = door.gate
+        self.dispatcher = door.dispatcher
         self.feed = feed
-        self.requests = requests
+        self.requests = door.requests
         # Operations outlive the socket that asked for them, as they outlive an HTTP connection.
         self.tasks = TaskOwner()
         self._open: set[Socket] = set()
@@ -71,12 +67,8 @@ class Sockets:
         Raises:
             CtidError: refused before the handshake: the token, the query, or no WebSocket at all.
         """
-        offered = [
-            protocol.strip()
-            for header in request.headers.getall("Sec-WebSocket-Protocol", ())
-            for protocol in header.split(",")
-        ]
-        user = self._authenticate(request, offered)
+        offered = offered_subprotocols(request.headers)
+        user = user_of(self.gate, request)
         self.gate.admit(user, command=False)
         query = message_of(StreamRequest, query_params(StreamRequest, request.query.items()))
         wanted = query.filter()
@@ -104,15 +96,6 @@ class Sockets:
         finally:
             self._open.discard(socket)
         return ws
-
-    def _authenticate(self, request: web.Request, offered: Sequence[str]) -> User:
-        token = bearer_of_header(request.headers.get("Authorization")) or bearer_of_subprotocols(offered)
-        if token is None and "token" in request.query:
-            raise AuthRequired(
-                "a token in an address ends in logs; send it in the Authorization header, or offer the "
-                "subprotocols ctid.v1 and ctid.bearer.<token>"
-            )
-        return self.gate.authenticate(token, request.remote or "")
 
     async def close(self) -> None:
         """Say goodbye to every client, and end what they asked for."""

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from msgspec import Raw, Struct
 
-from ctid.publish.topics import Topics
+from ctid.events.topics import Topics
 from ctid.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)

@@ -23,16 +23,16 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ctid.audit import Anchor
 from ctid.config import MqttConfig
+from ctid.events.documents import Documents, owner_of, state_of
+from ctid.events.topics import Topics
 from ctid.hub import Hub
 from ctid.link import Backoff
 from ctid.model.instant import to_rfc3339
 from ctid.ports import Clock
-from ctid.publish.documents import Documents, owner_of, state_of
 from ctid.publish.intake import CarryOut, Command, Intake
 from ctid.publish.outgoing import Outgoing
 from ctid.publish.protocol import ProtocolChoice
 from ctid.publish.spool import Spool
-from ctid.publish.topics import Topics
 from ctid.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)

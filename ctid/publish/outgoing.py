@@ -8,14 +8,14 @@ from msgspec import Struct
 
 from ctid import __version__
 from ctid.audit import Anchor
+from ctid.events.documents import Documents, encode
+from ctid.events.telling import anchor_event, cloud_event, dropped_event, events_of
+from ctid.events.topics import Topics
 from ctid.hub import Hub, SlowSubscriber, Subscription
 from ctid.model.instant import Instant
 from ctid.ports import Clock
 from ctid.publish.backlog import Queued
-from ctid.publish.documents import Documents, encode
-from ctid.publish.events import anchor_event, cloud_event, dropped_event, events_of
 from ctid.publish.spool import Spool
-from ctid.publish.topics import Topics
 from ctid.publish.tree import Due, RetainedTree
 from ctid.state.changes import Change, Update
 

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
+from ctid.events.topics import Topics
 from ctid.model.entities import Entity, Pbx
 from ctid.model.instant import Instant
-from ctid.publish.topics import Topics
 from ctid.state.changes import Change
 
 SYNCHRONIZED_FOR_S = 0.2

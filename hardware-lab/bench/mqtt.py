@@ -17,11 +17,11 @@ from bench.ingest import Ctid
 from bench.recording import load, repeat
 from ctid.clock import SystemClock
 from ctid.config import MqttConfig
+from ctid.events.documents import Documents
+from ctid.events.telling import cloud_event, events_of
+from ctid.events.topics import Topics
 from ctid.hub import Hub
-from ctid.publish.documents import Documents
-from ctid.publish.events import cloud_event, events_of
 from ctid.publish.mqtt import MqttPublisher
-from ctid.publish.topics import Topics
 from ctid.state.store import Store
 from ctid.tasks import TaskOwner
 from lab.rig import Rig

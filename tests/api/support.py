@@ -20,6 +20,7 @@ from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable, token_hash
 from ctid.api.context import ApiContext, Limits
+from ctid.api.door import Door
 from ctid.api.server import ApiServer
 from ctid.audit import Audit
 from ctid.audit.retention import AuditDays, Retention
@@ -401,7 +402,8 @@ class Floor:
             listen=listen,
             limits=limits or Limits(),
         )
-        self.server = ApiServer(self.context)
+        self.door = Door(self.context, asyncio.get_running_loop().time)
+        self.server = ApiServer(self.door)
         self._tasks = TaskOwner()
         self._http: aiohttp.ClientSession | None = None
 

@@ -132,7 +132,7 @@ async def test_by_mqtt(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the rights of the token of the client's name; what came so says so."""
     async with Floor() as floor:
         await floor.populate()
-        bus = BusCarrier(floor.context)
+        bus = BusCarrier(floor.door)
         made = await bus.carry_out("a agent", "agents.help", {"id": "1001"})
         assert (made.status, b'"by":"mqtt"' in made.body) == (201, True)
         for client, operation, code in (

@@ -20,14 +20,14 @@ from paho.mqtt.properties import Properties
 from ctid.clock import SystemClock
 from ctid.config import MqttConfig
 from ctid.config_secrets import Secret
+from ctid.events.documents import Documents, encode
+from ctid.events.topics import Topics
 from ctid.hub import Hub
 from ctid.model.facts import Fact, Leg, LegChanged, LegEnded, LinkUp, Member, MemberChanged, Snapshot
 from ctid.model.ids import AgentId, DeviceId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
 from ctid.model.words import DeviceState, LegState
 from ctid.publish import mqtt
-from ctid.publish.documents import Documents, encode
-from ctid.publish.topics import Topics
 from ctid.state.store import Store
 from ctid.tasks import TaskOwner
 from lab import processes

@@ -6,8 +6,8 @@ from random import Random
 from msgspec.structs import replace
 
 from ctid.capture import Record, message_record
-from ctid.publish.documents import Documents
-from ctid.publish.events import cloud_event, events_of
+from ctid.events.documents import Documents
+from ctid.events.telling import cloud_event, events_of
 from ctid.replay import play
 from ctid.state.invariants import violations
 from ctid.state.store import Store

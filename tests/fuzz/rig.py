@@ -10,14 +10,14 @@ from typing import assert_never
 
 from msgspec import json
 
+from ctid.events.documents import Documents
+from ctid.events.telling import cloud_event, events_of
 from ctid.history.entries import entry_of
 from ctid.model.entities import Supervision
 from ctid.model.facts import Fact, LinkDown, LinkUp, SupervisionChanged
 from ctid.model.ids import AgentId, DeviceId, QueueId, SupervisionId
 from ctid.model.instant import Instant, enc_hook
 from ctid.model.words import Mode, Purpose, SnapshotReason, SupervisionEnd, SupervisionState
-from ctid.publish.documents import Documents
-from ctid.publish.events import cloud_event, events_of
 from ctid.state.changes import Occurrence, Update
 from ctid.state.invariants import violations
 from ctid.state.profile import AgentProfile, Profiles, QueueProfile

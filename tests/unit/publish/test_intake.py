@@ -7,9 +7,9 @@ import pytest
 from msgspec import Struct
 from structlog.testing import capture_logs
 
+from ctid.events.topics import Topics
 from ctid.publish import intake as module
 from ctid.publish.intake import AT_ONCE, LONGEST_BYTES, REPLIES_WAITING, Command, Intake, Outcome
-from ctid.publish.topics import Topics
 from ctid.tasks import TaskOwner
 from helpers.patience import until
 

@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 
 from ctid.audit import Anchor
+from ctid.events.documents import Documents
+from ctid.events.topics import Topics
 from ctid.hub import Hub
 from ctid.model.facts import Leg, LegChanged, LegEnded, LinkUp, Member, MemberChanged
 from ctid.model.ids import AgentId, LegId, PbxId, QueueId
 from ctid.model.instant import Instant
 from ctid.model.words import DeviceState, LegState
-from ctid.publish.documents import Documents
 from ctid.publish.outgoing import Message, Outgoing
 from ctid.publish.spool import Spool
-from ctid.publish.topics import Topics
 from ctid.state.store import Store
 from ctid.tasks import TaskOwner
 

@@ -1,8 +1,8 @@
+from ctid.events.topics import Topics
 from ctid.model.entities import Agent, Entity, Pbx
 from ctid.model.ids import AgentId, PbxId
 from ctid.model.instant import Instant
 from ctid.model.words import AgentState, LinkState
-from ctid.publish.topics import Topics
 from ctid.publish.tree import SYNCHRONIZED_FOR_S, Due, RetainedTree
 from ctid.state.changes import Change
 

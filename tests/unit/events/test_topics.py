@@ -1,10 +1,10 @@
 import pytest
 
+from ctid.events.topics import Topics, level
 from ctid.model.entities import Device, Pbx
 from ctid.model.ids import DeviceId, PbxId
 from ctid.model.instant import Instant
 from ctid.model.words import DeviceState, LinkState
-from ctid.publish.topics import Topics, level
 
 
 def test_each_entity_has_its_place() -> None:

@@ -5,6 +5,8 @@ import pytest
 from msgspec.structs import replace
 
 from ctid.audit import Anchor
+from ctid.events.documents import Documents
+from ctid.events.telling import anchor_event, cloud_event, dropped_event, events_of
 from ctid.model.entities import (
     Agent,
     Call,
@@ -31,8 +33,6 @@ from ctid.model.words import (
     SupervisionEnd,
     SupervisionState,
 )
-from ctid.publish.documents import Documents
-from ctid.publish.events import anchor_event, cloud_event, dropped_event, events_of
 from ctid.state.changes import Change, Occurrence, Update
 
 PBX, SUPPORT, SALES = PbxId("p"), QueueId("support"), QueueId("sales")

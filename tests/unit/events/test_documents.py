@@ -1,11 +1,11 @@
 import json
 
+from ctid.events.documents import Documents, owner_of, state_of
+from ctid.events.topics import Topics
 from ctid.model.entities import Call, Party, Supervision
 from ctid.model.ids import AgentId, CallId, LegId, PbxId, SupervisionId
 from ctid.model.instant import Instant
 from ctid.model.words import CallState, Mode, PartyState, Purpose, Role, SupervisionState
-from ctid.publish.documents import Documents, owner_of, state_of
-from ctid.publish.topics import Topics
 from ctid.supervision.gate import Gate
 from ctid.supervision.published import published
 

@@ -10,11 +10,11 @@ from typing import Any
 from msgspec import Struct
 
 from ctid.audit import Anchor
+from ctid.events.documents import Documents, encode
+from ctid.events.topics import path_of
 from ctid.model.entities import Agent, Call, Device, Help, Pbx, Queue, Supervision
 from ctid.model.instant import Instant
 from ctid.model.words import AgentState, HelpState, SupervisionState
-from ctid.publish.documents import Documents, encode
-from ctid.publish.topics import path_of
 from ctid.state.changes import Change, Occurrence, Update
 
 _OF_NO_UPDATE = {"publisher.dropped": "dropped", "audit.anchored": "audit"}
