@@ -7,7 +7,7 @@ from ctid.api import errors
 from ctid.api.dispatch import Problem
 from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
 from ctid.api.replays import HEADER, REPLAYED
-from ctid.api.schemas import Schema, components, message_components, ref, ref_problem
+from ctid.api.schemas import components, message_components, ref, ref_problem
 from ctid.api.stream import (
     KINDS,
     ChangeMessage,
@@ -18,6 +18,7 @@ from ctid.api.stream import (
     SnapshotMessage,
 )
 from ctid.api.websocket import CLOSE_EXPIRED, CLOSE_SLOW
+from ctid.describing import Schema
 from ctid.model.errors import AuthExpired, AuthRequired, CtidError, Forbidden, InvalidRequest
 
 _MESSAGES = (

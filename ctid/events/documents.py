@@ -1,17 +1,21 @@
-"""Retained documents: a header that says which run of ctid wrote it, then the entity's own fields."""
+"""Writes the documents: a header that says which run of ctid wrote it, then the entity's own fields."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
+from ctid import __version__
 from ctid.audit import Anchor
+from ctid.events.structs import ENTITY_DOCUMENTS, STANDING, AuditDocument, Header, Layout, StatusDocument
 from ctid.masking import masked, masked_occurrence
-from ctid.model.entities import Call, Entity, Help, Supervision
+from ctid.model.entities import Entity
 from ctid.model.instant import Instant, enc_hook
 from ctid.state.changes import Occurrence
 
 _encoder = msgspec.json.Encoder(enc_hook=enc_hook)
+_LAYOUTS = {kind: Layout(document) for kind, document in ENTITY_DOCUMENTS.items()}
+_STANDING = {name: Layout(document) for name, document in STANDING.items()}
 
 
 class Documents:
@@ -28,50 +32,57 @@ class Documents:
         self.boot_id = boot_id
         self._full = numbers_in_full
 
-    def header(self, schema: str, seq: int, at: Instant) -> dict[str, Any]:
-        """The fields that every document begins with; `schema` as `agent/1`."""
-        return {"schema": f"ctid.{schema}", "boot_id": self.boot_id, "seq": seq, "at": at}
-
-    def fields(self, entity: Entity) -> dict[str, Any]:
-        """The entity's own fields, as JSON has them."""
-        shown = entity if self._full else masked(entity)
-        fields: dict[str, Any] = msgspec.to_builtins(shown, enc_hook=enc_hook)
-        if isinstance(entity, Supervision):
-            del fields["note"]
-        elif isinstance(entity, Help):
-            del fields["text"]
-        elif isinstance(entity, Call):
-            del fields["supervisions"]
-        return fields
+    def shown(self, entity: Entity) -> Entity:
+        """An entity as the bus may tell it."""
+        return entity if self._full else masked(entity)
 
     def occurrence(self, occurrence: Occurrence) -> Occurrence:
         """An occurrence as the bus may tell it."""
         return occurrence if self._full else masked_occurrence(occurrence)
 
-    def whole(self, entity: Entity, seq: int, at: Instant) -> dict[str, Any]:
-        """Header and fields of an entity, flat, under the schema `ctid.<kind>/1`."""
-        return {**self.header(f"{entity.kind}/1", seq, at), **self.fields(entity)}
+    def whole(self, entity: Entity, seq: int, at: Instant) -> Header:
+        """The document of an entity that is as the update `seq` left it."""
+        return _LAYOUTS[entity.kind].fill(self.boot_id, seq, at, self.shown(entity))
 
     def entity(self, entity: Entity, seq: int, at: Instant) -> bytes:
-        """The retained document of an entity that is as the update `seq` left it."""
+        """The same, as it is retained."""
         return encode(self.whole(entity, seq, at))
 
-    def anchor(self, anchor: Anchor, seq: int) -> dict[str, Any]:
-        """Where the audit ended: the number of its last `record`, and the hash of that."""
-        return {**self.header("audit/1", seq, anchor.at), "record": anchor.record, "hash": anchor.hash}
+    def anchor(self, anchor: Anchor, seq: int) -> bytes:
+        """Where the audit ended, as it is retained."""
+        return encode(AuditDocument(self.boot_id, seq, anchor.at, record=anchor.record, hash=anchor.hash))
 
     def standing(self, name: str, document: Struct, seq: int, at: Instant) -> bytes:
-        """A document that stands while ctid runs, under the schema `ctid.<name>/1`."""
+        """A document that stands while ctid runs: one of `STANDING`, by its name."""
+        return encode(_STANDING[name].fill(self.boot_id, seq, at, document))
+
+    def status(
+        self,
+        state: Literal["online", "offline"],
+        seq: int,
+        at: Instant,
+        *,
+        reason: str = "",
+        degraded: bool = False,
+        dropped: int = 0,
+    ) -> bytes:
+        """The document of the status topic."""
         return encode(
-            {**self.header(f"{name}/1", seq, at), **msgspec.to_builtins(document, enc_hook=enc_hook)}
+            StatusDocument(
+                self.boot_id,
+                seq,
+                at,
+                state=state,
+                site=self.site,
+                version=__version__,
+                degraded=degraded,
+                dropped=dropped,
+                reason=reason,
+            )
         )
 
-    def status(self, state: str, seq: int, at: Instant, **more: Any) -> bytes:
-        """The document of the status topic; `state` is `online` or `offline`."""
-        return encode({**self.header("status/1", seq, at), "state": state, "site": self.site, **more})
 
-
-def encode(document: dict[str, Any]) -> bytes:
+def encode(document: Struct) -> bytes:
     """JSON in UTF-8, times as RFC 3339."""
     return _encoder.encode(document)
 

@@ -3,7 +3,7 @@
 from ctid.model.entities import Entity
 from ctid.model.ids import safe_id
 
-_FOLDERS = {
+FOLDERS = {
     "pbx": "pbx",
     "agent": "agents",
     "device": "devices",
@@ -28,7 +28,7 @@ def level(text: str) -> str:
 
 def path_of(entity: Entity) -> str:
     """`<folder>/<id>`: where an entity is below the site, and the subject of its events."""
-    return f"{_FOLDERS[entity.kind]}/{level(entity.id)}"
+    return f"{FOLDERS[entity.kind]}/{level(entity.id)}"
 
 
 class Topics:
@@ -38,7 +38,7 @@ class Topics:
         self.root = "/".join([level(part) for part in (*base.split("/"), site)])
         self.status = f"{self.root}/status"
         self.audit = f"{self.root}/audit"
-        self.entities = tuple(f"{self.root}/{folder}/+" for folder in _FOLDERS.values())
+        self.entities = tuple(f"{self.root}/{folder}/+" for folder in FOLDERS.values())
         """Filters that match each entity's topic, and no event's."""
         self.client = self.root.replace("/", "-")
         """The client identifier. It is always the same, so that a connection that hangs half open is

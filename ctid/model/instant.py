@@ -12,8 +12,7 @@ class Instant(float):
 
 def to_rfc3339(instant: float) -> str:
     """Write an instant as RFC 3339 in UTC with milliseconds, such as `2026-03-01T08:00:00.250Z`."""
-    whole = datetime.fromtimestamp(round(instant, 3), UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{whole.microsecond // 1000:03d}Z"
+    return datetime.fromtimestamp(round(instant, 3), UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def from_rfc3339(text: str) -> Instant:

@@ -1,14 +1,13 @@
 """What is to be published next: joins the retained tree and the events, knows no MQTT client."""
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import structlog
 from msgspec import Struct
 
-from ctid import __version__
 from ctid.audit import Anchor
-from ctid.events.documents import Documents, encode
+from ctid.events.documents import Documents
 from ctid.events.telling import anchor_event, cloud_event, dropped_event, events_of
 from ctid.events.topics import Topics
 from ctid.hub import Hub, SlowSubscriber, Subscription
@@ -129,7 +128,7 @@ class Outgoing:
             return Message(self._topics.status, self.status("online"), retained=True)
         if self.anchor_due and self._anchor is not None:
             self.anchor_due = False
-            document = encode(self._documents.anchor(self._anchor, self.seq))
+            document = self._documents.anchor(self._anchor, self.seq)
             return Message(self._topics.audit, document, retained=True)
         if self._backlog.unsaid and not self._backlog.is_saying:
             return self._dropped()
@@ -171,16 +170,15 @@ class Outgoing:
         elif not message.retained:
             self._spool.told_dropped()
 
-    def status(self, state: str, **more: Any) -> bytes:
+    def status(self, state: Literal["online", "offline"], reason: str = "") -> bytes:
         """The document of the status topic."""
         return self._documents.status(
             state,
             self.seq,
             self.now(),
-            version=__version__,
+            reason=reason,
             degraded=bool(self._spool.degraded),
             dropped=self._backlog.dropped,
-            **more,
         )
 
     def standing(self, name: str, document: Struct) -> tuple[str, bytes]:

@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 from ctid.clock import SystemClock
 from ctid.config import MqttConfig
 from ctid.config_secrets import Secret
-from ctid.events.documents import Documents, encode
+from ctid.events.documents import Documents
 from ctid.events.topics import Topics
 from ctid.hub import Hub
 from ctid.model.facts import Fact, Leg, LegChanged, LegEnded, LinkUp, Member, MemberChanged, Snapshot
@@ -172,7 +172,10 @@ class Floor:
     def truth(self) -> dict[str, dict[str, Any]]:
         """What is to be retained: each entity's fields by topic."""
         entities = self.hub.store.entities()
-        return {TOPICS.entity(each): json.loads(encode(self.documents.fields(each))) for each in entities}
+        documents = {
+            TOPICS.entity(each): json.loads(self.documents.entity(each, 0, Instant(0))) for each in entities
+        }
+        return split(documents)[1]
 
 
 def member(agent: str, *, paused: bool = False, reason: str = "") -> Member:

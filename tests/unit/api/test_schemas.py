@@ -6,7 +6,7 @@ from ctid.api import openapi
 from ctid.api.decoding import request_of
 from ctid.api.operations import OPERATIONS
 from ctid.api.pages import pages
-from ctid.api.schemas import attribute_docs
+from ctid.describing import attribute_docs
 from ctid.model.entities import Agent, Call
 from ctid.model.words import Mode
 

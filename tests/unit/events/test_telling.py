@@ -5,6 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from ctid.audit import Anchor
+from ctid.events.catalogue import EVENTS, OCCURRED
 from ctid.events.documents import Documents
 from ctid.events.telling import anchor_event, cloud_event, dropped_event, events_of
 from ctid.model.entities import (
@@ -153,6 +154,26 @@ TAKEN = replace(HAND, state=HelpState.CLAIMED, claimed_by="marie", wait_s=7.5)
 def test_every_change_gives_its_events(old: Entity | None, new: Entity | None, expected: list[str]) -> None:
     """Each change of an entity gives the event that its difference means, and never none."""
     assert types(change(old, new)) == expected
+    for event in events_of(change(old, new), DOCUMENTS):
+        assert type(event.data) is EVENTS[event.name].data
+
+
+def test_nothing_becomes_another_thing() -> None:
+    """A change between two kinds of entities is none that could be told."""
+    with pytest.raises(TypeError, match="a Call cannot become a Queue"):
+        events_of(change(CALL, QUEUE), DOCUMENTS)
+
+
+@pytest.mark.parametrize("name", OCCURRED)
+def test_every_occurrence_has_its_document(name: str) -> None:
+    """What happens is told with the figures that its document has, and all of them."""
+    kind = OCCURRED[name]
+    figures = dict.fromkeys(("position", "hold_s", "ring_s", "wait_s", "talk_s"), 1.5)
+    told = Occurrence(
+        seq=4, at=AT, name=name, pbx=PBX, supervision=SUPERVISION.id, text="line 2", figures=figures
+    )
+    (event,) = events_of(told, DOCUMENTS)
+    assert type(event.data) is kind is EVENTS[event.name].data
 
 
 def test_event_is_a_cloud_event() -> None:
@@ -264,8 +285,12 @@ def test_where_the_audit_ended() -> None:
 def test_who_listens_past_ctid() -> None:
     """By a name that no reader of the broker but the supervisors' is allowed."""
     moment = Occurrence(seq=4, at=AT, name="monitoring_seen", pbx=PBX, by="2003", to="spy")
-    (event,) = events_of(moment, DOCUMENTS)
-    assert (event.name, event.data["by"], event.data["to"]) == ("monitoring.seen", "2003", "spy")
+    (event,) = tell(moment)
+    assert (event["type"], event["data"]["by"], event["data"]["to"]) == (
+        "ctid.monitoring.seen",
+        "2003",
+        "spy",
+    )
 
 
 def test_a_key_names_its_session() -> None:
