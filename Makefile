@@ -32,7 +32,7 @@ PURE := $(PURE),ctid/help/rules.py,ctid/coaching/sheets.py
 PURE := $(PURE),ctid/supervision/follow.py,ctid/supervision/lead.py,ctid/supervision/target.py
 PURE_FLOOR := 100
 
-.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz captures bench lab-up lab-down format lock clean
+.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz schemas captures bench lab-up lab-down format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ soak: $(READY) $(SYSTEM)  ## many random calls, ctid cut off and killed meanwhil
 fuzz: $(READY)  ## mutated frames into the driver and the state (FRAMES=100000 SEED=any WIRES=a folder of more)
 	PYTHONHASHSEED=0 PYTHONPATH=$(CURDIR):$(CURDIR)/drivers:$(CURDIR)/tests $(RUN)/python -m fuzz.fuzz --frames $(or $(FRAMES),100000) \
 		$(and $(SEED),--seed $(SEED)) $(and $(ROUND),--round $(ROUND)) $(and $(WIRES),--wires $(WIRES))
+
+schemas: $(READY)  ## publish the schemas and the API as they are now, unless that would break somebody (docs/compatibility.md)
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/drivers:$(CURDIR)/tests $(RUN)/python -m published.files
 
 captures: $(READY) $(SYSTEM)  ## record the scenarios anew on the real Asterisk, with what they tell
 	rm -f tests/replay/scenarios/*
