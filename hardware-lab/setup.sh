@@ -39,6 +39,8 @@ python)
     ;;
 system)
     packages mmdebstrap debian-archive-keyring ca-certificates
+    # The schema of AsyncAPI documents is on npm alone; one test fetches it, once.
+    command -v npm >/dev/null || packages npm
     ;;
 *)
     sed -n '2,4p' "$0" >&2; exit 2

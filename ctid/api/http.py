@@ -26,6 +26,7 @@ from ctid.api.errors import (
 from ctid.api.operations import BASE, OPERATIONS, Operation
 from ctid.api.pages import pages
 from ctid.api.replays import HEADER, REPLAYED, Answer, key_of
+from ctid.api.shelf import shelf
 from ctid.api.status import missing_links
 from ctid.api.websocket import Sockets
 from ctid.model.errors import AuthRequired, CtidError, InvalidRequest
@@ -58,7 +59,7 @@ class HttpCarrier:
         self._sockets = sockets
         self._requests = door.requests
         self._openapi = encoded(openapi.document(door.context.version))
-        self._pages = pages()
+        self._pages = pages() | shelf(door.context.version)
 
     def application(self) -> web.Application:
         """The application with every route."""

@@ -3,6 +3,9 @@
 from ctid.model.entities import Entity
 from ctid.model.ids import safe_id
 
+EVENT_EXPIRY_S = 3600
+"""A broker keeps an event for absent readers for so long (MQTT 5.0, 3.3.2.3.3)."""
+
 FOLDERS = {
     "pbx": "pbx",
     "agent": "agents",

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from msgspec import Raw, Struct
 
+from ctid.events.commanding import CommandDocument, ReplyDocument
 from ctid.events.topics import Topics
 from ctid.tasks import TaskOwner
 
@@ -68,18 +69,6 @@ CarryOut = Callable[[str, str, Mapping[str, Any]], Awaitable[Outcome]]
 """Carries out an operation with the rights of a client, by its name; never raises what a client causes."""
 
 
-class _Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    id: int | str | None = None
-    params: dict[str, Any] = {}
-
-
-class _Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    status: int
-    id: int | str | None = None
-    result: Raw | msgspec.UnsetType = msgspec.UNSET
-    problem: Raw | msgspec.UnsetType = msgspec.UNSET
-
-
 class Intake:
     """Takes commands in for the operations that it is given, and lays their answers into `replies`.
 
@@ -132,9 +121,9 @@ class Intake:
                 outcome = await self._carry_out(client, operation, params)
             body = Raw(outcome.body)
             answer = (
-                _Answer(status=outcome.status, id=ident, problem=body)
+                ReplyDocument(status=outcome.status, id=ident, problem=body)
                 if outcome.status >= 400
-                else _Answer(status=outcome.status, id=ident, result=body)
+                else ReplyDocument(status=outcome.status, id=ident, result=body)
             )
             self._lay(
                 Reply(topic=reply_to, payload=msgspec.json.encode(answer), correlation=command.correlation)
@@ -166,7 +155,7 @@ def _read(payload: bytes) -> tuple[int | str | None, Mapping[str, Any], str]:
     if len(payload) > LONGEST_BYTES:
         return None, {}, f"a command has at most {LONGEST_BYTES} bytes"
     try:
-        body = msgspec.json.decode(payload or b"{}", type=_Body)
+        body = msgspec.json.decode(payload or b"{}", type=CommandDocument)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return None, {}, f'a command is a JSON object such as {{"id": 1, "params": {{}}}}: {error}'
     if isinstance(body.id, str) and len(body.id) > LONGEST_ID:

@@ -124,7 +124,8 @@ async def test_a_command_and_its_answer(desk: Desk) -> None:
         told = properties(ResponseTopic="ctid/lab/reply/anna/a", CorrelationData=b"\x00\x07")
         await anna.publish(RAISE, body, qos=1, properties=told)
         reply = await reply_of(anna)
-        assert json.loads(bytes(reply.payload)) == {"id": 7, "status": 201, "result": {"id": "h1"}}
+        answer = {"schema": "ctid.reply/1", "id": 7, "status": 201, "result": {"id": "h1"}}
+        assert json.loads(bytes(reply.payload)) == answer
         assert not reply.retain
         if desk.publisher.status()["protocol"] == "5":
             assert reply.topic.value == "ctid/lab/reply/anna/a"

@@ -60,7 +60,8 @@ async def test_a_command_is_carried_out(desk: Desk) -> None:
     """For the client of the topic, with its parameters; the answer bears id and correlation data."""
     payload = b'{"id": 7, "params": {"id": "1001"}}'
     answer = await desk.answer(payload, response_topic="ctid/lab/reply/anna/a", correlation=b"\x00\xff")
-    assert answer == ("ctid/lab/reply/anna/a", {"id": 7, "status": 201, "result": {"id": "h1"}}, b"\x00\xff")
+    told = {"schema": "ctid.reply/1", "id": 7, "status": 201, "result": {"id": "h1"}}
+    assert answer == ("ctid/lab/reply/anna/a", told, b"\x00\xff")
     assert desk.asked == [("anna", "agents.help", {"id": "1001"})]
     assert desk.intake.filter == "ctid/lab/command/+/+"
     assert desk.intake.is_command(RAISE)
@@ -71,7 +72,8 @@ async def test_a_refusal_is_a_problem(desk: Desk) -> None:
     """The operation's own document; without an id the answer has none."""
     desk.outcome = Done(403, b'{"code":"auth.forbidden"}')
     answer = await desk.answer()
-    assert answer == ("ctid/lab/reply/anna", {"status": 403, "problem": {"code": "auth.forbidden"}}, b"")
+    told = {"schema": "ctid.reply/1", "status": 403, "problem": {"code": "auth.forbidden"}}
+    assert answer == ("ctid/lab/reply/anna", told, b"")
 
 
 @pytest.mark.parametrize(
