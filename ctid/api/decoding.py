@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,6 +25,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 _IDS = frozenset({"id", "agent", "call", "device", "leg", "party", "pbx", "queue", "queues", "supervision"})
 """The parameters that are ids, or lists of ids, wherever they stand in a request."""
 _BOOLEANS = {"true": True, "false": False}
+# To look at a type anew takes longer than the request; there are as many as operations.
+_info = cache(inspect.type_info)
 _LONGEST_NAME = 64
 """Of a client's own text in an error; more would only echo an attack."""
 
@@ -62,8 +65,8 @@ def query_params(kind: type[Struct], query: Iterable[tuple[str, str]]) -> dict[s
     Raises:
         InvalidRequest: a parameter is given twice.
     """
-    integers = {field.encode_name for field in _struct(inspect.type_info(kind)) if _is_integer(field.type)}
-    booleans = {field.encode_name for field in _struct(inspect.type_info(kind)) if _is_boolean(field.type)}
+    integers = {field.encode_name for field in _struct(_info(kind)) if _is_integer(field.type)}
+    booleans = {field.encode_name for field in _struct(_info(kind)) if _is_boolean(field.type)}
     params: dict[str, Any] = {}
     for name, text in query:
         if name in params:
@@ -130,14 +133,14 @@ def _explained(kind: type[Struct], message: str) -> InvalidRequest:
     at = _AT.search(message)
     path = at["path"].lstrip(".") if at else ""
     said = message[: at.start()] if at else message
-    here = _type_at(inspect.type_info(kind), path)
+    here = _type_at(_info(kind), path)
     if found := _UNKNOWN.fullmatch(said):
         known = ", ".join(field.encode_name for field in _struct(here)) or "none"
         field = _joined(path, _short(found["name"]))
         return InvalidRequest(f"there is no field {field}; there are: {known}", field=field)
     if found := _MISSING.fullmatch(said):
         field = _joined(path, found["name"])
-        values = _values(_type_at(inspect.type_info(kind), field))
+        values = _values(_type_at(_info(kind), field))
         return InvalidRequest(f"{field} is missing{f': one of {values}' if values else ''}", field=field)
     if values := _values(here):
         return InvalidRequest(f"{path} must be one of {values}", field=path)

@@ -12,7 +12,7 @@ from ctid.api import metrics, openapi
 from ctid.api.asking import user_of
 from ctid.api.auth import challenge
 from ctid.api.decoding import json_object, query_params
-from ctid.api.dispatch import encoded, refusal
+from ctid.api.dispatch import refusal
 from ctid.api.door import Door
 from ctid.api.errors import (
     BodyTooLarge,
@@ -58,7 +58,7 @@ class HttpCarrier:
         self._dispatcher = door.dispatcher
         self._sockets = sockets
         self._requests = door.requests
-        self._openapi = encoded(openapi.document(door.context.version))
+        self._openapi = openapi.encoded_document(door.context.version)
         self._pages = pages() | shelf(door.context.version)
 
     def application(self) -> web.Application:

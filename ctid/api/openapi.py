@@ -1,10 +1,11 @@
 """The OpenAPI 3.1 document, generated from the table of operations."""
 
 from collections import defaultdict
+from functools import cache
 from typing import Any
 
 from ctid.api import errors
-from ctid.api.dispatch import Problem
+from ctid.api.dispatch import Problem, encoded
 from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
 from ctid.api.replays import HEADER, REPLAYED
 from ctid.api.schemas import components, message_components, ref, ref_problem
@@ -65,6 +66,12 @@ _KEY_PARAMETER = {
     "description": "Carries the command out once, however often it comes with this key.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
 }
+
+
+@cache
+def encoded_document(version: str) -> bytes:
+    """The document's JSON; generated once a process, because the table does not change."""
+    return encoded(document(version))
 
 
 def document(version: str) -> dict[str, Any]:

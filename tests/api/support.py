@@ -362,11 +362,11 @@ class Floor:
         self.pbx = PlayedQueues(self.hub)
         self.reconciler = FakeReconciler(self.hub)
         self.history = KeptInMemory()
-        self._folder = Path(gettempdir()) / f"ctid-api-{uuid4().hex}"
-        self.audit = Audit(self._folder, self.clock)
-        kept = KeptHands(self._folder)
+        self.folder = Path(gettempdir()) / f"ctid-api-{uuid4().hex}"
+        self.audit = Audit(self.folder, self.clock)
+        kept = KeptHands(self.folder)
         self.hands = HelpService(self.hub, self.supervisions, kept, self.clock, EXPIRES_S)
-        self.sheets = KeptSheets(self._folder)
+        self.sheets = KeptSheets(self.folder)
         rules = Rules(grid=GRID, edit_s=EDIT_S)
         self.coaching = CoachingService(self.hub, self.sheets, rules, Rights(), self.clock)
         self.broker: dict[str, Any] = {"connected": True, "published": 7, "dropped": 1}
@@ -408,8 +408,8 @@ class Floor:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._folder.mkdir()
-        self.index.path = self._folder / "recordings.db"
+        self.folder.mkdir()
+        self.index.path = self.folder / "recordings.db"
         self._tasks.spawn("hub", self.hub.run())
         self._tasks.spawn("help", self.hands.run())
         self._tasks.spawn("coaching", self.coaching.run())
@@ -427,7 +427,7 @@ class Floor:
         await self._tasks.close()
         self.recordings._thread.shutdown()
         self.index.close()
-        rmtree(self._folder)
+        rmtree(self.folder)
 
     @property
     def subscriptions(self) -> list[str]:
