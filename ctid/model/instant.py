@@ -19,12 +19,14 @@ def from_rfc3339(text: str) -> Instant:
     """Read an RFC 3339 date-time.
 
     Raises:
-        ValueError: it is no date-time, or names no offset from UTC.
+        ValueError: it is no date-time, names no offset from UTC, or cannot be written in the years 1 to 9999.
     """
     when = datetime.fromisoformat(text)
     if when.tzinfo is None:
         raise ValueError(f"{text!r} names no offset from UTC: end it with Z")
-    return Instant(when.timestamp())
+    instant = Instant(when.timestamp())
+    to_rfc3339(instant)
+    return instant
 
 
 def enc_hook(value: Any) -> Any:

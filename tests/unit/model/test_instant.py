@@ -18,6 +18,7 @@ from ctid.model.words import LinkState
         (1_767_225_600.25, "2026-01-01T00:00:00.250Z"),
         (1_767_225_599.9996, "2026-01-01T00:00:00.000Z"),
         (1_767_225_600.9994, "2026-01-01T00:00:00.999Z"),
+        (-50_232_362_221.0, "0378-03-14T22:02:59.000Z"),
     ],
 )
 def test_an_instant_is_written_with_milliseconds(seconds: float, text: str) -> None:
@@ -40,6 +41,15 @@ def test_an_offset_is_read() -> None:
 def test_a_time_without_an_offset_is_refused(text: str) -> None:
     """A time that could be anywhere is none."""
     with pytest.raises(ValueError, match=r"offset|isoformat"):
+        from_rfc3339(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.9999Z"]
+)
+def test_a_time_that_could_not_be_written_is_refused(text: str) -> None:
+    """In UTC it would be before the year 1 or after 9999."""
+    with pytest.raises(ValueError, match="out of range"):
         from_rfc3339(text)
 
 
