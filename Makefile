@@ -47,7 +47,7 @@ check: $(READY)  ## format, lint, types, import rules, unit tests: under a minut
 	$(RUN)/ruff check --quiet .
 	$(RUN)/lint-imports --no-cache 2>/dev/null | tail -n 3
 	$(RUN)/mypy
-	$(RUN)/pytest tests -m 'not lab' -q -n auto --cov --cov-report= $(PYTEST)
+	$(RUN)/pytest tests -m 'not lab' -q -n auto --dist worksteal --cov --cov-report= $(PYTEST)
 	@$(RUN)/coverage report --include='$(PURE)' --fail-under=$(PURE_FLOOR)
 
 unit: $(READY)  ## the unit tests alone

@@ -1,16 +1,18 @@
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ctid.cli import agent as agent_command
 from ctid.cli.exits import Exit
-from ctid.model.instant import to_rfc3339
+from ctid.model.instant import Instant, to_rfc3339
 
 from .conftest import AGENT, AT, FakeCtid, Run, problem
 
 RunJson = Callable[..., tuple[int, Any]]
 
+NOW = Instant(1_780_000_000.0)
 PAUSED = {
     **AGENT,
     "state": "not_ready",
@@ -57,10 +59,10 @@ def test_command(
     assert run_json("agent", *arguments) == (0, {"agent": PAUSED, "unconfirmed": False})
 
 
-def test_what_follows_is_shown(server: FakeCtid, run: Run) -> None:
+def test_what_follows_is_shown(server: FakeCtid, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """How much after-call work is left, what comes then, and that the state does not show it yet."""
-    ends_at = to_rfc3339(time.time() + 75.5)
-    work = {"queue": "support", "since": AT, "ends_at": ends_at}
+    monkeypatch.setattr(agent_command, "time", SimpleNamespace(time=lambda: NOW))
+    work = {"queue": "support", "since": AT, "ends_at": to_rfc3339(Instant(NOW + 75.5))}
     agent = {
         **AGENT,
         "state": "working_after_call",

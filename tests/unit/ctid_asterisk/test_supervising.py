@@ -210,7 +210,7 @@ class TestKnownBad:
     """A version of Asterisk that is known to do harm to calls that are whispered into."""
 
     START = StartSupervision(
-        supervision=replace(SESSION, mode=Mode.WHISPER), address="PJSIP/2001", target=LegId(NEAR), ring_s=5.0
+        supervision=replace(SESSION, mode=Mode.WHISPER), address="PJSIP/2001", target=LegId(NEAR), ring_s=0.1
     )
     FOLLOW = FollowSupervision(supervision=replace(SESSION, mode=Mode.WHISPER), target=LegId(NEAR))
 
