@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ctid.agents.reasons import fault_of
 from ctid.calls.plan import NUMBER
 from ctid.config_law import law_mistakes
-from ctid.config_schema import Config, PhoneConfig, RetentionConfig
+from ctid.config_schema import Config, MqttConfig, PhoneConfig, RetentionConfig
 from ctid.model.addresses import fault_of_phone, outside_number
 from ctid.model.ids import safe_id
 from ctid.toml_reader import Mistake, nearest
@@ -160,6 +160,19 @@ def _addresses(config: Config) -> Iterator[Mistake]:
     if config.mqtt and not _is_broker(config.mqtt.url):
         cure = 'such as "mqtt://127.0.0.1:1883" or "mqtts://broker:8883"; the user name has a key of its own'
         yield Mistake(path=("mqtt", "url"), problem=f"{config.mqtt.url!r} names no broker", cure=cure)
+    if config.mqtt:
+        yield from _broker_tls(config.mqtt)
+
+
+def _broker_tls(mqtt: MqttConfig) -> Iterator[Mistake]:
+    if mqtt.tls_key and not mqtt.tls_cert:
+        cure = "name its certificate in tls_cert"
+        yield Mistake(path=("mqtt", "tls_key"), problem="a key without a certificate", cure=cure)
+    if not mqtt.url.startswith("mqtts:"):
+        for key in ("tls_ca", "tls_cert"):
+            if getattr(mqtt, key):
+                problem = f"without TLS it is of no use, and url is {mqtt.url!r}"
+                yield Mistake(path=("mqtt", key), problem=problem, cure="begin url with mqtts://")
 
 
 def _is_broker(url: str) -> bool:

@@ -44,9 +44,16 @@ class HttpConfig(Struct, frozen=True, kw_only=True):
 
 
 class MqttConfig(Struct, frozen=True, kw_only=True):
-    """The broker. Topics are `<base>/<site>/…`; `numbers` says how callers' numbers appear there."""
+    """The broker. Topics are `<base>/<site>/…`; `numbers` says how callers' numbers appear there.
+
+    `tls_ca`, `tls_cert` and `tls_key` are files as PEM: absolute, or in `$CREDENTIALS_DIRECTORY`. Without
+    `tls_ca` the machine's authorities are trusted; without `tls_key` the key is in `tls_cert`.
+    """
 
     url: str = "mqtt://127.0.0.1:1883"
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
     base: str = "ctid"
     username: str = ""
     password: Secret = Secret()

@@ -67,6 +67,7 @@ async def by_ctid(port: int, floor: Floor, site: str, state: Path) -> tuple[floa
         began, before = time.perf_counter(), publisher.status()["published"]
         for batch in floor.batches:
             await hub.feed(batch)
+            await asyncio.sleep(0)  # feeding alone would not let the hub, nor its readers, take a turn
             await _until(lambda: publisher.status()["waiting"] < WAITING, publisher)
         await _until(lambda: hub.store.seq == floor.seq and not publisher.status()["waiting"], publisher)
         took = time.perf_counter() - began
