@@ -13,6 +13,7 @@ import structlog
 from ctid.cli import (
     agent,
     audit,
+    broker,
     call,
     capture,
     figures,
@@ -170,6 +171,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--agent", metavar="AGENT", type=_toml_text, help="who she is among the agents")
     command.set_defaults(local=local.token)
+    command = add("mqtt-acl", "print the MQTT broker's access list for the clients of the configuration")
+    command.add_argument("--config", metavar="PATH", default=str(DEFAULT_PATH), help="default: %(default)s")
+    command.add_argument(
+        "--client",
+        metavar="NAME:ROLE",
+        type=broker.client_of,
+        action="append",
+        default=[],
+        help="another client than the [[token]]s, or another role; name:agent:id for an agent; repeatable",
+    )
+    command.set_defaults(local=broker.mqtt_acl)
     add("version", "the version").set_defaults(local=local.version)
     return parser
 

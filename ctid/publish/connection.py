@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._said: list[bytes] = []
         self._is_full = False
+        self._is_tls = False
         self._timer: asyncio.TimerHandle | None = None
         self._welcome: asyncio.Future[Connack] = self._loop.create_future()
         self._waiting: list[asyncio.Future[None]] = []
@@ -83,16 +84,17 @@ class Connection(asyncio.Protocol):
         Raises:
             BrokerLost: it cannot be reached, or refuses.
         """
+        self._is_tls = tls is not None
         try:
             hello = self._wire.connect(self._loop.time())
             async with asyncio.timeout(CONNECT_S):
                 await self._loop.create_connection(lambda: self, host, port, ssl=tls)
         except TimeoutError as error:
             raise BrokerLost(f"no connection within {CONNECT_S:g} s") from error
+        except OSError as error:  # before ValueError, as a refused certificate is both
+            raise BrokerLost(reasons.of_failure(error)) from error
         except ValueError as error:
             raise BrokerLost(f"MQTT cannot carry a name, the password or the will: {error}") from error
-        except OSError as error:
-            raise BrokerLost(reasons.of_failure(error)) from error
         self._write(hello)
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -226,7 +228,10 @@ class Connection(asyncio.Protocol):
         if exc is not None and not isinstance(exc, OSError) and not self.lost.done():
             self.lost.set_exception(exc)  # of one of the callbacks: a mistake of ctid's own
             return
-        self._end("connection lost" if exc is None else reasons.of_failure(exc))
+        reason = "connection lost" if exc is None else reasons.of_failure(exc)
+        if not self._welcome.done() and not isinstance(exc, ssl.SSLError):
+            reason = f"{reason}: {reasons.of_silence(is_tls=self._is_tls)}"
+        self._end(reason)
 
     # Within ---------------------------------------------------------------------------------------
 

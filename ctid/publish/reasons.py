@@ -71,6 +71,16 @@ def is_version(code: int) -> bool:
     return code in _VERSION
 
 
+def of_silence(*, is_tls: bool) -> str:
+    """Why a broker may hang up on CONNECT without a word."""
+    if is_tls:
+        # Its alert may be lost: in TLS 1.3 it judges the client's certificate after the client's first words.
+        return (
+            "the broker hung up; it may not accept mqtt.tls_cert: expired, or of an authority unknown to it"
+        )
+    return "the broker hung up; it may want TLS (mqtts://), or speak another protocol there"
+
+
 def of_failure(error: Exception) -> str:
     """Why a connection could not be made, or broke."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -60,3 +60,9 @@ def _alert(reason: str | None, text: str = "") -> ssl.SSLError:
 def test_failures(error: Exception, words: str) -> None:
     """What the system or TLS says, with the cure where there is one."""
     assert words in reasons.of_failure(error)
+
+
+def test_silence() -> None:
+    """Who hangs up without a word may want what was not given."""
+    assert "mqtt.tls_cert" in reasons.of_silence(is_tls=True)
+    assert "mqtts://" in reasons.of_silence(is_tls=False)
