@@ -27,12 +27,15 @@ CLOSE_S = 1.0
 class BrokerLost(Exception):
     """There is no connection, or no more; the message says why, and names the cure where there is one.
 
-    `unanswered`: the broker hung up on CONNECT without a word. `version_refused`: it does not speak this
-    version of MQTT.
+    `reached` is false where nobody listens there. `unanswered`: the broker hung up on CONNECT without a word.
+    `version_refused`: it does not speak this version of MQTT.
     """
 
-    def __init__(self, reason: str, *, unanswered: bool = False, version_refused: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, reached: bool = True, unanswered: bool = False, version_refused: bool = False
+    ) -> None:
         super().__init__(reason)
+        self.reached = reached
         self.unanswered = unanswered
         self.version_refused = version_refused
 
@@ -90,9 +93,9 @@ class Connection(asyncio.Protocol):
             async with asyncio.timeout(CONNECT_S):
                 await self._loop.create_connection(lambda: self, host, port, ssl=tls)
         except TimeoutError as error:
-            raise BrokerLost(f"no connection within {CONNECT_S:g} s") from error
+            raise BrokerLost(f"no connection within {CONNECT_S:g} s", reached=False) from error
         except OSError as error:  # before ValueError, as a refused certificate is both
-            raise BrokerLost(reasons.of_failure(error)) from error
+            raise BrokerLost(reasons.of_failure(error), reached=isinstance(error, ssl.SSLError)) from error
         except ValueError as error:
             raise BrokerLost(f"MQTT cannot carry a name, the password or the will: {error}") from error
         self._write(hello)

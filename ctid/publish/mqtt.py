@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 KEEP_ALIVE_S = 15
 DRAIN_S = 1.0
 """At the stop, for what is still to be said; what is not goes to the outbox."""
+KNOCK_S = 0.3
+"""Between two looks whether a broker listens again: what is retained there is to be true within a second."""
 STEADY_S = 5.0
 """A connection that stood for so long starts the reconnect waits afresh."""
 
@@ -132,7 +134,7 @@ class MqttPublisher:
         waits = Backoff()
         told = False
         while True:
-            up_at = _monotonic()
+            up_at, reached = _monotonic(), True
             try:
                 await self._attend(own)
             except (BrokerLost, TlsUnusable) as error:
@@ -142,13 +144,14 @@ class MqttPublisher:
                     log.warning("broker down", url=self._config.url, reason=str(error))
                     told = True
                 if isinstance(error, BrokerLost):
+                    reached = error.reached
                     if error.version_refused and self._protocol.refused():
                         log.info("broker refuses MQTT 5, trying 3.1.1", url=self._config.url)
                         continue
                     self._protocol.failed(closed_unanswered=error.unanswered)
             if _monotonic() - up_at > CONNECT_S + STEADY_S:
                 waits.reset()
-            await asyncio.sleep(waits.next())
+            await asyncio.sleep(waits.next() if reached else KNOCK_S)
 
     async def _attend(self, own: OwnTree) -> None:
         """Publish over one connection until it is lost.

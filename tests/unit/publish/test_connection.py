@@ -133,8 +133,9 @@ async def test_brokers_that_do_not_welcome(
 
 async def test_no_broker() -> None:
     """Nobody listens there; there is no such text as the password."""
-    with pytest.raises(BrokerLost, match=r"[Rr]efused|Connect"):
+    with pytest.raises(BrokerLost, match=r"[Rr]efused|Connect") as caught:
         await Client().connection.open("127.0.0.1", 1, None)
+    assert not caught.value.reached
     hello = Connect(version="5", client="c" * 70_000, keep_alive_s=1)
     connection = Connection(hello, heard=print, settled=print, moved=print)
     with pytest.raises(BrokerLost, match="MQTT cannot carry"):
