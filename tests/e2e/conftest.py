@@ -5,11 +5,32 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from e2e import bus
 from e2e.floor import Floor, floor_of
 from e2e.scenes import Scene, scene_of
 from lab import daemon, roster
 from lab.phones import Phones
 from lab.rig import Rig
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the test that looks back on the session to its end."""
+    items.sort(key=lambda item: item.name == bus.LOOKS_BACK)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember that not the whole of a suite runs."""
+    bus.SESSION.partial.update(item.path.stem for item in items)
+
+
+@pytest.fixture(autouse=True)
+def documented(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every message on a broker that is watched is as it is documented."""
+    yield
+    bus.SESSION.ran.add(request.path.stem)
+    faults = bus.SESSION.check()
+    assert not faults, "\n".join(["messages are not as they are documented:", *faults[:10]])
 
 
 @pytest.fixture(scope="session")
@@ -55,21 +76,38 @@ def leave_quiet(running: Rig) -> None:
 @pytest.fixture(scope="session")
 def staffed_rig() -> Iterator[Rig]:
     """A rig with the daemon beside it; one for the whole session."""
-    with Rig.for_tests(services=(daemon.maker(ring_s=3.0),)) as running:
+    with Rig.for_tests(
+        services=(
+            bus.watcher,
+            daemon.maker(ring_s=3.0),
+        )
+    ) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def staffed_direct_rig() -> Iterator[Rig]:
     """The same, whose phones exchange their media directly."""
-    with Rig.for_tests(direct_media=True, services=(daemon.maker(ring_s=3.0),)) as running:
+    with Rig.for_tests(
+        direct_media=True,
+        services=(
+            bus.watcher,
+            daemon.maker(ring_s=3.0),
+        ),
+    ) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def noari_rig() -> Iterator[Rig]:
     """The same, whose Asterisk has no ARI."""
-    with Rig.for_tests(ari=False, services=(daemon.maker(ring_s=3.0),)) as running:
+    with Rig.for_tests(
+        ari=False,
+        services=(
+            bus.watcher,
+            daemon.maker(ring_s=3.0),
+        ),
+    ) as running:
         yield running
 
 
@@ -96,7 +134,13 @@ async def direct_floor(staffed_direct_rig: Rig) -> AsyncIterator[Floor]:
 @pytest.fixture(scope="session")
 def scenario_rig() -> Iterator[Rig]:
     """A rig with the daemon beside it and the queues of the scenarios; one for the whole session."""
-    with Rig.for_tests(scenarios=True, services=(daemon.maker(ring_s=3.0),)) as running:
+    with Rig.for_tests(
+        scenarios=True,
+        services=(
+            bus.watcher,
+            daemon.maker(ring_s=3.0),
+        ),
+    ) as running:
         yield running
 
 

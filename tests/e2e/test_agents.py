@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from e2e import bus
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from helpers.api_client import Answer
@@ -42,7 +43,7 @@ def agents_rig() -> Iterator[Rig]:
         path.write_text(path.read_text() + _NEWCOMER)
         return daemon.service(rig, path)
 
-    with Rig.for_tests(services=(make,)) as running:
+    with Rig.for_tests(services=(bus.watcher, make)) as running:
         yield running
 
 

@@ -19,6 +19,7 @@ from yarl import URL
 
 from ctid.api.operations import Operation
 from ctid.model.users import UserRole
+from e2e import bus
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from helpers.patience import until
@@ -50,7 +51,7 @@ def attacked_rig() -> Iterator[Rig]:
         path.write_text(text.replace(daemon.WIDE_RATES, "") + guest(datetime(2026, 1, 31, tzinfo=UTC)))
         return daemon.service(rig, path)
 
-    with Rig.for_tests(services=(make,)) as running:
+    with Rig.for_tests(services=(bus.watcher, make)) as running:
         yield running
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from ctid.model.instant import from_rfc3339
+from e2e import bus
 from e2e.books import TOLERANCE_S
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
@@ -38,7 +39,13 @@ class Told(NamedTuple):
 @pytest.fixture(scope="module")
 def mortal_rig() -> Iterator[Rig]:
     """A rig of this module's own: its daemon is killed."""
-    with Rig.for_tests(scenarios=True, services=(daemon.maker(),)) as running:
+    with Rig.for_tests(
+        scenarios=True,
+        services=(
+            bus.watcher,
+            daemon.maker(),
+        ),
+    ) as running:
         yield running
 
 

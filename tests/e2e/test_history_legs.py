@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from e2e import bus
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from e2e.test_history import FILLED_S, filled, last_gap, ledger_of, log_of, told_of
@@ -18,7 +19,13 @@ pytestmark = pytest.mark.lab
 @pytest.fixture(scope="module")
 def mortal_rig() -> Iterator[Rig]:
     """A rig of this module's own: its daemon is killed."""
-    with Rig.for_tests(scenarios=True, services=(daemon.maker(),)) as running:
+    with Rig.for_tests(
+        scenarios=True,
+        services=(
+            bus.watcher,
+            daemon.maker(),
+        ),
+    ) as running:
         yield running
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from e2e import bus
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from helpers.api_client import Api
@@ -45,7 +46,12 @@ id = "staff"
 @pytest.fixture(scope="module")
 def lawful_rig() -> Iterator[Rig]:
     """A rig whose supervisors may only listen, and whose agents are told of it by a tone; her keys are on."""
-    with Rig.for_tests(services=(daemon.maker(phone_keys=True, law=RULES),)) as running:
+    with Rig.for_tests(
+        services=(
+            bus.watcher,
+            daemon.maker(phone_keys=True, law=RULES),
+        )
+    ) as running:
         yield running
 
 
@@ -155,7 +161,12 @@ async def test_a_private_call_is_nobodys(lawful: Floor) -> None:
 async def test_a_notice_that_is_read() -> None:
     """Where her team's notice is a message, her phone shows it, and the audit has it as given."""
     rules = RULES.replace('notice = "tone"', 'notice = "message"')
-    with Rig.for_tests(services=(daemon.maker(law=rules),)) as rig:
+    with Rig.for_tests(
+        services=(
+            bus.watcher,
+            daemon.maker(law=rules),
+        )
+    ) as rig:
         async with floor_of(rig, leave_quiet) as floor:
             _, agent = await floor.talk()
             supervisor, *_ = await floor.phones.open(SUP)

@@ -8,6 +8,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
+from e2e import bus
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from helpers.api_client import Api
@@ -41,7 +42,12 @@ NOT_NORTH = "1005"
 @pytest.fixture(scope="module")
 def lawful_rig() -> Iterator[Rig]:
     """A rig whose daemon keeps these rules."""
-    with Rig.for_tests(services=(daemon.maker(ring_s=3.0, law=LAW),)) as running:
+    with Rig.for_tests(
+        services=(
+            bus.watcher,
+            daemon.maker(ring_s=3.0, law=LAW),
+        )
+    ) as running:
         yield running
 
 

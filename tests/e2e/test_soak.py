@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from e2e import bus
 from e2e.floor import Floor, floor_of
 from e2e.soak import Soak
 from e2e.soak_plan import plan_of
@@ -33,7 +34,13 @@ def cutter() -> Iterator[Cutter]:
 @pytest.fixture
 def soaked_rig(cutter: Cutter) -> Iterator[Rig]:
     """A rig of its own, whose daemon is killed, and reaches AMI by the relay."""
-    with Rig.for_tests(scenarios=True, services=(daemon.maker(through=cutter),)) as running:
+    with Rig.for_tests(
+        scenarios=True,
+        services=(
+            bus.watcher,
+            daemon.maker(through=cutter),
+        ),
+    ) as running:
         yield running
 
 

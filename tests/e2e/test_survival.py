@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from e2e import bus
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from helpers.api_client import Api
@@ -24,7 +25,12 @@ BACK_S = 2.0
 @pytest.fixture(scope="module")
 def mortal_rig() -> Iterator[Rig]:
     """A rig of this module's own: its programs are killed."""
-    with Rig.for_tests(services=(daemon.maker(),)) as running:
+    with Rig.for_tests(
+        services=(
+            bus.watcher,
+            daemon.maker(),
+        )
+    ) as running:
         yield running
 
 

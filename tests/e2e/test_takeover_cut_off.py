@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
+from e2e import bus
 from e2e.conftest import leave_quiet
 from e2e.floor import Floor, floor_of
 from helpers.patience import until
@@ -36,7 +37,12 @@ def relays() -> Iterator[tuple[Cutter, Cutter]]:
 def cut_rig(relays: tuple[Cutter, Cutter]) -> Iterator[Rig]:
     """A rig whose daemon reaches Asterisk by the relays."""
     ami, ari = relays
-    with Rig.for_tests(services=(daemon.maker(through=ami, ari_through=ari),)) as running:
+    with Rig.for_tests(
+        services=(
+            bus.watcher,
+            daemon.maker(through=ami, ari_through=ari),
+        )
+    ) as running:
         yield running
 
 
