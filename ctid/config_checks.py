@@ -69,7 +69,9 @@ def check_values(config: Config, mistakes: list[Mistake]) -> None:
 def _names(config: Config) -> Iterator[Mistake]:
     topics: list[tuple[KeyPath, str]] = [(("site",), config.site)]
     topics += [(("pbx", index, "id"), pbx.id) for index, pbx in enumerate(config.pbx)]
-    topics += [(("mqtt", "base"), level) for level in (config.mqtt.base.split("/") if config.mqtt else ())]
+    if config.mqtt is not None:
+        for key in ("base", "home_assistant_prefix"):
+            topics += [(("mqtt", key), level) for level in getattr(config.mqtt, key).split("/")]
     for path, name in topics:
         if not name or safe_id(name) != name:
             cure = "use letters, digits and _ . @ : = ~ - only"

@@ -61,6 +61,9 @@ class MqttConfig(Struct, frozen=True, kw_only=True):
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     commands: bool = False
     """Whether what clients publish below `command` is carried out with the rights of their token."""
+    home_assistant: bool = False
+    """Whether Home Assistant is told of the site, by its discovery on `<home_assistant_prefix>/…`."""
+    home_assistant_prefix: str = "homeassistant"
 
 
 class LogConfig(Struct, frozen=True, kw_only=True):

@@ -53,7 +53,7 @@ class Documents:
         return encode(AuditDocument(self.boot_id, seq, anchor.at, record=anchor.record, hash=anchor.hash))
 
     def standing(self, name: str, document: Struct, seq: int, at: Instant) -> bytes:
-        """A document that stands while ctid runs: one of `STANDING`, by its name."""
+        """A document of the site: one of `STANDING`, by its name."""
         return encode(_STANDING[name].fill(self.boot_id, seq, at, document))
 
     def status(

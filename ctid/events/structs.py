@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ctid.model.entities import ENTITIES, Call, Help, Supervision
 from ctid.model.instant import Instant
+from ctid.model.words import AgentState
 from ctid.supervision.published import Periods
 
 
@@ -84,8 +85,22 @@ ENTITY_DOCUMENTS = MappingProxyType(
 )
 """The retained document of each kind of entity."""
 
-STANDING = MappingProxyType({"periods": derive(Periods, "ctid.periods/1")})
-"""The documents that stand while ctid runs, each on the topic of its name."""
+
+class Totals(Struct, frozen=True, kw_only=True):
+    """How many there are on the whole floor; told where Home Assistant is (`[mqtt] home_assistant`)."""
+
+    calls: int
+    """Live calls."""
+    waiting: int
+    """Callers who wait, in all queues."""
+    agents: dict[AgentState, int]
+    """How many are in each state; states with none are left out."""
+
+
+STANDING = MappingProxyType(
+    {"periods": derive(Periods, "ctid.periods/1"), "totals": derive(Totals, "ctid.totals/1")}
+)
+"""The documents of the site, each on the topic of its name."""
 
 
 class Layout:

@@ -35,14 +35,17 @@ def path_of(entity: Entity) -> str:
 
 
 class Topics:
-    """The topics of one site. `base` may have several levels."""
+    """The topics of one site. `base` may have several levels.
 
-    def __init__(self, base: str, site: str) -> None:
+    `discarded` are further topics on which an earlier run may have left what is not told any more.
+    """
+
+    def __init__(self, base: str, site: str, discarded: tuple[str, ...] = ()) -> None:
         self.root = "/".join([level(part) for part in (*base.split("/"), site)])
         self.status = f"{self.root}/status"
         self.audit = f"{self.root}/audit"
-        self.entities = tuple(f"{self.root}/{folder}/+" for folder in FOLDERS.values())
-        """Filters that match each entity's topic, and no event's."""
+        self.entities = (*[f"{self.root}/{folder}/+" for folder in FOLDERS.values()], *discarded)
+        """Filters that match each topic where something may be that is to go, and no event's."""
         self.client = self.root.replace("/", "-")
         """The client identifier. It is always the same, so that a connection that hangs half open is
         taken over (MQTT 5.0, 3.1.4) before its last will could overwrite what the next one says."""

@@ -18,7 +18,7 @@ SUPERVISING_ROLES = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
 
 EVERYBODY = ("status", "periods")
 """Paths below the site that every client may read: whether ctid is there, and when agents are listened to."""
-FLOOR = ("audit", "pbx/+", "agents/+", "queues/+", "devices/+", "calls/+")
+FLOOR = ("audit", "totals", "pbx/+", "agents/+", "queues/+", "devices/+", "calls/+")
 GUARDED = ("supervisions/+", "help/+")
 FLOOR_EVENTS = frozenset({"pbx", "agent", "device", "queue", "call", "state", "publisher", "audit"})
 """The first words of the events that those may read who see the floor; all others are guarded."""
@@ -36,6 +36,8 @@ _HEAD = """\
 # The daemon: it writes the state and the replies, reads commands, and reads what it left retained.
 user {daemon}
 topic readwrite {root}/#
+# What Home Assistant is told, with [mqtt] home_assistant; and what is removed once that is off.
+topic readwrite homeassistant/device/+/config
 
 # Everybody who has a name at the broker.
 {everybody}

@@ -13,13 +13,13 @@ from msgspec import Struct
 from ctid.audit import Anchor
 from ctid.config import MqttConfig
 from ctid.events.documents import Documents
-from ctid.events.topics import Topics
 from ctid.hub import Hub
 from ctid.link import Backoff
 from ctid.model.instant import to_rfc3339
 from ctid.ports import Clock
 from ctid.publish import dressing
 from ctid.publish.connection import CONNECT_S, BrokerLost, Connection
+from ctid.publish.home_assistant import topics_and_home
 from ctid.publish.intake import CarryOut, Command, Intake
 from ctid.publish.outgoing import Outgoing
 from ctid.publish.own_tree import OwnTree
@@ -63,13 +63,13 @@ class MqttPublisher:
     ) -> None:
         self._standing = standing
         self._config = config
-        self._topics = Topics(config.base, site)
         documents = Documents(site, boot_id, numbers_in_full=config.numbers == "full")
+        self._topics, home = topics_and_home(config, site, documents)
         # Above every earlier run's, whatever became of its outbox.
         first = int(clock.now() * 1e6)
         self._spool = Spool(state_directory / "outbox.db", first, self._spool_changed)
         self._backlog = self._spool.backlog
-        self._outgoing = Outgoing(hub, self._topics, documents, clock, self._spool)
+        self._outgoing = Outgoing(hub, self._topics, documents, clock, self._spool, home)
         self._sender = Sender(self._outgoing)
         self._tasks = TaskOwner()
         self._protocol = ProtocolChoice(config.protocol)
@@ -268,6 +268,8 @@ class MqttPublisher:
         self._protocol.connected()
         self._outgoing.tree.rewrite()
         self._outgoing.anchor_due = True
+        if self._outgoing.home is not None:
+            self._outgoing.home.again()
         self._backlog.online = True
         self._spool.wake()
         log.info("broker up", url=self._config.url, protocol=self._protocol.version)

@@ -14,6 +14,7 @@ from ctid.hub import Hub, SlowSubscriber, Subscription
 from ctid.model.instant import Instant
 from ctid.ports import Clock
 from ctid.publish.backlog import Queued
+from ctid.publish.home_assistant import HomeAssistant
 from ctid.publish.spool import Spool
 from ctid.publish.tree import Due, RetainedTree
 from ctid.state.changes import Change, Update
@@ -36,7 +37,8 @@ class Message(NamedTuple):
     payload: bytes
     retained: bool
     of: Due | Queued | None = None
-    """What it delivers; none for the status, the audit's anchor, and the event that tells of drops."""
+    """What it delivers; none for the status, the audit's anchor, what Home Assistant is told, and
+    the event that tells of drops."""
 
 
 class Outgoing:
@@ -47,7 +49,15 @@ class Outgoing:
     something.
     """
 
-    def __init__(self, hub: Hub, topics: Topics, documents: Documents, clock: Clock, spool: Spool) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        topics: Topics,
+        documents: Documents,
+        clock: Clock,
+        spool: Spool,
+        home: HomeAssistant | None = None,
+    ) -> None:
         self.tree = RetainedTree(topics)
         self.wake = asyncio.Event()
         self.seq = hub.store.seq
@@ -55,6 +65,7 @@ class Outgoing:
         """Whether the status is to be said again."""
         self.anchor_due = False
         """Whether the audit's anchor is to be said again; there may be none yet."""
+        self.home = home
         self._anchor: Anchor | None = None
         self._hub = hub
         self._topics = topics
@@ -79,6 +90,8 @@ class Outgoing:
                 after=self._backlog.position,
                 now=_monotonic(),
             )
+            if self.home is not None:
+                self.home.replace(subscription.entities)
             self.wake.set()
             try:
                 async for update in subscription:
@@ -110,6 +123,8 @@ class Outgoing:
             self._backlog.put(self._topics.event(event.name), cloud_event(event, self._documents))
         if isinstance(update, Change):
             self.tree.apply(update, after=self._backlog.position, now=_monotonic())
+            if self.home is not None:
+                self.home.apply(update)
         self.wake.set()
         self._spool.wake()
 
@@ -130,6 +145,8 @@ class Outgoing:
             self.anchor_due = False
             document = self._documents.anchor(self._anchor, self.seq)
             return Message(self._topics.audit, document, retained=True)
+        if self.home is not None and (told := self.home.next(self.seq, self.now())) is not None:
+            return Message(*told, retained=True)
         if self._backlog.unsaid and not self._backlog.is_saying:
             return self._dropped()
         due, event = self.tree.peek(), self._backlog.peek()
