@@ -25,9 +25,12 @@ from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
 from ctid.api.bus import CARRIED, BusCarrier
-from ctid.api.context import ApiContext, Limits
+from ctid.api.context import ApiContext, Limits, Web
 from ctid.api.door import Door
+from ctid.api.origins import Origins
+from ctid.api.proxies import Proxies
 from ctid.api.server import ApiServer
+from ctid.api.tls import BadCertificate, Certificate
 from ctid.audit import Audit
 from ctid.audit.retention import AuditDays, Retention
 from ctid.audit.subjects import AuditReader, Subjects
@@ -45,7 +48,7 @@ from ctid.coaching.accounting import SheetsAccount
 from ctid.coaching.kept import Kept as KeptSheets
 from ctid.coaching.service import CoachingService
 from ctid.coaching.service import Rules as CoachingRules
-from ctid.config import Config, HttpConfig, PbxConfig
+from ctid.config import Config, HttpConfig, PbxConfig, is_loopback
 from ctid.config_law import NoZone, gate_of, law_warnings
 from ctid.help.accounting import HandsAccount
 from ctid.help.kept import Kept as KeptHands
@@ -56,6 +59,7 @@ from ctid.hub import Hub
 from ctid.model.errors import AuditUnavailable
 from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, safe_id
 from ctid.model.instant import Instant
+from ctid.model.web import network_of
 from ctid.ports import Clock, Driver, DriverFactory, SettingsError
 from ctid.publish.mqtt import MqttPublisher
 from ctid.rates import Rate
@@ -341,19 +345,26 @@ class _Rooms:
             broker_status=None if publisher is None else publisher.status,
             required=frozenset(required),
             listen=config.http.listen,
+            web=_web(config.http, self._clock),
             limits=_limits(config.http),
         )
         now = asyncio.get_running_loop().time
         door = Door(context, now)
         if publisher is not None:
             publisher.serve(CARRIED, BusCarrier(door).carry_out)
-        server = ApiServer(door)
-        stack.push_async_callback(server.close)
-        with _listening(config.http):
-            await server.start()
-        self._spawn(stack, "api", server.wait_failed)
+        await self._serve(stack, door)
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)
+
+    async def _serve(self, stack: AsyncExitStack, door: Door) -> None:
+        """Listen; SIGHUP has the certificate read anew."""
+        server, loop = ApiServer(door), asyncio.get_running_loop()
+        stack.push_async_callback(server.close)
+        with _listening(self._config.http):
+            await server.start()
+        self._spawn(stack, "api", server.wait_failed)
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
+        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
 
     def _agents(self, stack: AsyncExitStack) -> AgentService:
         commander, policy = Commander(self.hub), agent_policy(self._config)
@@ -427,6 +438,26 @@ def _limits(http: HttpConfig) -> Limits:
         commands=Rate(http.commands_per_s, http.commands_burst),
         reads=Rate(http.reads_per_s, http.reads_burst),
         failures=Rate(http.failures_per_s, http.failures_burst),
+    )
+
+
+def _web(http: HttpConfig, clock: Clock) -> Web:
+    """How the listener meets the world; raises `CannotStart`."""
+    certificate = None
+    if http.tls_cert:
+        try:
+            certificate = Certificate(Path(http.tls_cert), Path(http.tls_key), clock)
+        except BadCertificate as error:
+            raise CannotStart(f"no TLS: {error}") from error
+    in_clear = certificate is None and not is_loopback(http.host)
+    if in_clear and http.allow_remote:
+        cure = "set http.tls_cert and tls_key, or http.trusted_proxies and allow_remote = false"
+        log.warning("tokens cross the network in clear", listen=http.listen, cure=cure)
+    return Web(
+        certificate=certificate,
+        proxies=Proxies([network_of(text) for text in http.trusted_proxies]),
+        origins=Origins(frozenset(http.cors_origins)),
+        proxies_only=in_clear and not http.allow_remote,
     )
 
 

@@ -32,7 +32,7 @@ from ctid.config_schema import (
     TeamConfig,
     TokenConfig,
 )
-from ctid.config_secrets import Secret, with_secrets
+from ctid.config_secrets import Secret, with_files, with_secrets
 from ctid.ports import SettingsError
 from ctid.toml_lines import Lines
 from ctid.toml_reader import Mistake, dotted
@@ -133,7 +133,7 @@ def _not_toml(text: str, problem: str) -> tuple[int, Mistake]:
 
 
 def _read(document: dict[str, Any], folder: Path, mistakes: list[Mistake]) -> Config | None:
-    document = with_secrets(document, (), folder, mistakes)
+    document = with_files(with_secrets(document, (), folder, mistakes), folder, mistakes)
     document = _with_settings(document)
     config = toml_reader.read(Config, document, mistakes)
     check_unique(document, mistakes)

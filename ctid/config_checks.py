@@ -12,6 +12,7 @@ from ctid.config_law import law_mistakes
 from ctid.config_schema import Config, MqttConfig, PhoneConfig, RetentionConfig
 from ctid.model.addresses import fault_of_phone, outside_number
 from ctid.model.ids import safe_id
+from ctid.model.web import network_of, origin_of
 from ctid.toml_reader import Mistake, nearest
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def check_unique(document: Mapping[str, Any], mistakes: list[Mistake]) -> None:
 def check_values(config: Config, mistakes: list[Mistake]) -> None:
     """Everything that can only be judged once the whole document has its types."""
     mistakes += [*_names(config), *_ranges(config), *_tokens(config), *_addresses(config)]
-    mistakes += [*_listener(config), *_references(config), *_reasons(config), *_agents(config)]
+    mistakes += [*_listener(config), *_web(config), *_references(config), *_reasons(config), *_agents(config)]
     mistakes += law_mistakes(config)
     mistakes += _calls(config)
     mistakes += _grid(config)
@@ -199,9 +200,12 @@ def _listener(config: Config) -> Iterator[Mistake]:
         return
     if is_loopback(config.http.host):
         return
-    if not config.http.allow_remote:
+    if not (config.http.allow_remote or config.http.tls_cert or config.http.trusted_proxies):
         problem = f"{listen} can be reached from other machines, without TLS"
-        cure = "listen on 127.0.0.1 and put a TLS proxy before it, or set http.allow_remote = true"
+        cure = (
+            "set http.tls_cert and tls_key, or name the TLS proxy before it in http.trusted_proxies, or "
+            "listen on 127.0.0.1"
+        )
         yield Mistake(path=path, problem=problem, cure=cure)
     for index, token in enumerate(config.tokens):
         if token.lab:
@@ -210,6 +214,26 @@ def _listener(config: Config) -> Iterator[Mistake]:
             )
             cure = "make tokens of your own: `ctid token`"
             yield Mistake(path=("token", index, "lab"), problem=problem, cure=cure)
+
+
+def _web(config: Config) -> Iterator[Mistake]:
+    http = config.http
+    if bool(http.tls_cert) != bool(http.tls_key):
+        lacks = "tls_key" if http.tls_cert else "tls_cert"
+        problem, cure = "is missing", "TLS takes the certificate and its key"
+        yield Mistake(path=("http", lacks), problem=problem, cure=cure)
+    for index, text in enumerate(http.trusted_proxies):
+        try:
+            network_of(text)
+        except ValueError:
+            path: KeyPath = ("http", "trusted_proxies", index)
+            cure = 'such as "127.0.0.1" or "10.0.0.0/8"'
+            yield Mistake(path=path, problem=f"{text!r} is no address and no network", cure=cure)
+    for index, text in enumerate(http.cors_origins):
+        if origin_of(text) != text:
+            path = ("http", "cors_origins", index)
+            cure = 'as browsers send it, such as "https://wallboard.example.com"; each by itself, and never *'
+            yield Mistake(path=path, problem=f"{text!r} is no origin", cure=cure)
 
 
 def is_loopback(host: str) -> bool:

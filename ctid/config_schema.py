@@ -17,7 +17,7 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class HttpConfig(Struct, frozen=True, kw_only=True):
-    """Where the API listens. It speaks no TLS: beyond the loopback it belongs behind a proxy that does.
+    """Where the API listens: beyond the loopback with TLS of its own, or behind a proxy that does it.
 
     Of each user's commands and reads, and of requests without a good token from each peer address: so many
     a second, and so many at once.
@@ -25,6 +25,14 @@ class HttpConfig(Struct, frozen=True, kw_only=True):
 
     listen: str = "127.0.0.1:8080"
     allow_remote: bool = False
+    """Whether other machines may send tokens in clear."""
+    tls_cert: str = ""
+    """PEM, the server's certificate first, then its chain; empty: no TLS."""
+    tls_key: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies that are believed when they say whom a request comes from."""
+    cors_origins: tuple[str, ...] = ()
+    """Of which origins web pages may use the API."""
     commands_per_s: float = COMMANDS.per_s
     commands_burst: int = COMMANDS.burst
     reads_per_s: float = READS.per_s

@@ -48,9 +48,39 @@ def with_secrets(
     return found
 
 
-def _secret(name: str, path: KeyPath, folder: Path, mistakes: list[Mistake]) -> Secret:
+FILES = ("tls_cert", "tls_key")
+"""Keys of `[http]` that name files which are read again and again, and not here."""
+
+
+def with_files(document: dict[str, Any], folder: Path, mistakes: list[Mistake]) -> dict[str, Any]:
+    """Replace each file that `[http]` names by its whole path, looked up as secrets are."""
+    http = document.get("http")
+    if not isinstance(http, dict):
+        return document
+    found: dict[str, Any] = {}
+    for key in FILES:
+        name = http.get(key)
+        if isinstance(name, str) and name:
+            places = _places(name, folder)
+            found[key] = str(next((place for place in places if place.exists()), places[-1]))
+            if not any(place.exists() for place in places):
+                mistakes.append(_no_file(name, ("http", key), places))
+    return document | {"http": http | found}
+
+
+def _places(name: str, folder: Path) -> list[Path]:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    places = [Path(place) / name for place in (credentials, folder) if place]
+    return [Path(place) / name for place in (credentials, folder) if place]
+
+
+def _no_file(name: str, path: KeyPath, places: list[Path]) -> Mistake:
+    tried = ", ".join(dict.fromkeys(str(place) for place in places))
+    cure = "make the file, or check LoadCredential= of the unit"
+    return Mistake(path=path, problem=f"no file {name!r} (tried {tried})", cure=cure)
+
+
+def _secret(name: str, path: KeyPath, folder: Path, mistakes: list[Mistake]) -> Secret:
+    places = _places(name, folder)
     for place in places:
         if not place.exists():
             continue
@@ -65,7 +95,5 @@ def _secret(name: str, path: KeyPath, folder: Path, mistakes: list[Mistake]) -> 
         if not text:
             mistakes.append(Mistake(path=path, problem=f"{place} is empty", cure="write the secret into it"))
         return Secret(text)
-    tried = ", ".join(dict.fromkeys(str(place) for place in places))
-    cure = "make the file, or check LoadCredential= of the unit"
-    mistakes.append(Mistake(path=path, problem=f"no file {name!r} (tried {tried})", cure=cure))
+    mistakes.append(_no_file(name, path, places))
     return Secret()

@@ -69,6 +69,10 @@ class Subscription:
             raise SlowSubscriber(self.name)
         return await self._updates.get()
 
+    def ready(self) -> Update | None:
+        """The next update if it is there by now, and none if it has to be waited for."""
+        return None if self._updates.empty() else self._updates.get_nowait()
+
     async def __aiter__(self) -> AsyncIterator[Update]:
         """Iterate over the updates for ever, or until `SlowSubscriber`."""
         while True:

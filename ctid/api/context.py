@@ -8,6 +8,10 @@ from msgspec import Struct
 
 from ctid.agents.service import CommandedAgent, Queues
 from ctid.api.auth import TokenTable
+from ctid.api.origins import Origins
+from ctid.api.proxies import Proxies
+from ctid.api.tags import Expected
+from ctid.api.tls import Certificate
 from ctid.api.views import Sight
 from ctid.audit import Audit
 from ctid.audit.retention import Retention
@@ -45,8 +49,14 @@ class Supervisions(Protocol):
         """Start a session; returns once the supervisor is in the call."""
         ...
 
-    async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
-        """Change a session's mode; returns once it is in force."""
+    async def change(
+        self,
+        user: User,
+        ident: SupervisionId,
+        request: ChangeRequest,
+        check: Callable[[Supervision], None] | None = None,
+    ) -> Supervision:
+        """Change a session's mode; returns once it is in force. `check` refuses it as it is by then."""
         ...
 
     async def end(self, user: User, ident: SupervisionId) -> Supervision:
@@ -225,6 +235,18 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Web:
+    """How the listener meets the world."""
+
+    certificate: Certificate | None = None
+    """None: it speaks no TLS."""
+    proxies: Proxies = field(default_factory=Proxies)
+    origins: Origins = field(default_factory=Origins)
+    proxies_only: bool = False
+    """Whether nobody but this machine and the trusted proxies may ask: others would send tokens in clear."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ApiContext:
     """All that operations and carriers lean on. `listen` is `host:port`, port 0 for any free one."""
 
@@ -253,7 +275,10 @@ class ApiContext:
     """The links without which ctid is not ready."""
     carrier: Carrier = Carrier.API
     """By what the requests come that are carried out with this context."""
+    expected: Expected | None = None
+    """How the client of this very request expects what it changes to be."""
     listen: str = "127.0.0.1:8080"
+    web: Web = field(default_factory=Web)
     limits: Limits = field(default_factory=Limits)
 
     def now(self) -> Instant:

@@ -6,23 +6,23 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-import msgspec
 import structlog
 from msgspec import Struct
 
 from ctid.api.context import ApiContext
 from ctid.api.decoding import request_of
+from ctid.api.encoding import encoded
 from ctid.api.errors import RateLimited
 from ctid.api.operations import BASE, Operation
 from ctid.api.replays import Answer, Replays
+from ctid.api.tags import Expected
 from ctid.model.errors import AgentPartlyDone, CtidError, Forbidden
-from ctid.model.instant import enc_hook
 from ctid.model.users import User
 from ctid.model.words import Carrier
 
-log = structlog.get_logger(__name__)
+__all__ = ["Dispatcher", "Problem", "authorise", "encoded", "refusal"]
 
-_encoder = msgspec.json.Encoder(enc_hook=enc_hook)
+log = structlog.get_logger(__name__)
 
 
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,11 +43,6 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of what was done in some queues only: `done`, `not_tried`, or the code of what went wrong there."""
     retry_after_s: float | None = None
     """After how many seconds the request may come again."""
-
-
-def encoded(document: Any) -> bytes:
-    """The JSON of a document; times as RFC 3339."""
-    return _encoder.encode(document)
 
 
 def refusal(error: CtidError) -> Answer:
@@ -80,12 +75,14 @@ class Dispatcher:
         params: Mapping[str, Any],
         key: str | None = None,
         carrier: Carrier = Carrier.API,
+        expected: Expected | None = None,
     ) -> Answer:
         """Carry out one operation with its parameters as decoded from JSON.
 
-        A command with a `key` is carried out once, however often it comes.
+        A command with a `key` is carried out once, however often it comes; `expected` is looked at then.
         """
-        step = self._dispatched(replace(self._context, carrier=carrier), operation, user, params, key)
+        context = replace(self._context, carrier=carrier, expected=expected)
+        step = self._dispatched(context, operation, user, params, key)
         return await self._answered(operation, user, step)
 
     async def _dispatched(

@@ -101,3 +101,19 @@ class NotReady(CtidError):
     code = "status.not_ready"
     status = 503
     title: ClassVar[str] = "Not ready"
+
+
+class PreconditionFailed(CtidError):
+    """What was to be changed is not as the client knew it; nothing was done (RFC 9110 section 13.1.1)."""
+
+    code = "request.precondition_failed"
+    status = 412
+    title: ClassVar[str] = "It has changed meanwhile"
+
+
+class ProxyRequired(CtidError):
+    """A token would cross the network as it is: this listener takes requests from its TLS proxy alone."""
+
+    code = "request.proxy_required"
+    status = 403
+    title: ClassVar[str] = "Come by the TLS proxy"

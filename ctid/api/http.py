@@ -2,15 +2,16 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from ctid.api import metrics, openapi
+from ctid.api.around import TAG, Around, Handler
 from ctid.api.asking import user_of
 from ctid.api.auth import challenge
+from ctid.api.conditional import expected_of, tag_of
 from ctid.api.decoding import json_object, query_params
 from ctid.api.dispatch import refusal
 from ctid.api.door import Door
@@ -27,7 +28,9 @@ from ctid.api.operations import BASE, OPERATIONS, Operation
 from ctid.api.pages import pages
 from ctid.api.replays import HEADER, REPLAYED, Answer, key_of
 from ctid.api.shelf import shelf
+from ctid.api.sse import EventStreams
 from ctid.api.status import missing_links
+from ctid.api.tags import IF_MATCH, IF_NONE_MATCH, Tag, known
 from ctid.api.websocket import Sockets
 from ctid.model.errors import AuthRequired, CtidError, InvalidRequest
 
@@ -36,7 +39,6 @@ _OPERATION = web.RequestKey("operation", str)
 _NO_OPERATION = "none"
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # The page of the API and its parts come from here, talk to here, and run nothing inline.
 _PAGE_POLICY = (
@@ -52,21 +54,25 @@ class HttpCarrier:
         self,
         door: Door,
         sockets: Sockets,
+        streams: EventStreams,
     ) -> None:
         self._context = door.context
         self._gate = door.gate
         self._dispatcher = door.dispatcher
         self._sockets = sockets
+        self._streams = streams
         self._requests = door.requests
         self._openapi = openapi.encoded_document(door.context.version)
         self._pages = pages() | shelf(door.context.version)
 
     def application(self) -> web.Application:
         """The application with every route."""
+        around = Around(self._context.web)
         application = web.Application(
-            client_max_size=self._context.limits.body_bytes, middlewares=[self._problems]
+            client_max_size=self._context.limits.body_bytes,
+            middlewares=[around.packed, around.proxied, self._problems, around.closed, around.asked],
         )
-        application.on_response_prepare.append(_headers)
+        application.on_response_prepare.append(around.headers)
         router = application.router
         for operation in OPERATIONS.values():
             handler = partial(self._operate, operation)
@@ -76,6 +82,7 @@ class HttpCarrier:
             else:
                 router.add_route(operation.method, path, handler)
         router.add_get(f"{BASE}/events", self._events, allow_head=False)
+        router.add_get(f"{BASE}/events/stream", self._event_stream, allow_head=False)
         router.add_get(f"{BASE}/openapi.json", self._serve_openapi)
         for name in self._pages:
             router.add_get(f"{BASE}/{name}", partial(self._serve_page, name))
@@ -93,8 +100,12 @@ class HttpCarrier:
         self._gate.admit(user, command=operation.is_command)  # before the body is read
         key = key_of(request.headers.getall(HEADER, ()), HEADER)
         params = await self._params(operation, request)
-        answer = await self._dispatcher.dispatch(operation, user, params, key)
-        return self._response(request, answer)
+        expected = expected_of(operation, request.headers.getall(IF_MATCH, ()))
+        answer = await self._dispatcher.dispatch(operation, user, params, key, expected=expected)
+        tag = tag_of(operation, answer.body) if answer.status == operation.status else None
+        if tag is None:
+            return self._response(request, answer)
+        return self._tagged(request, operation, answer, tag)
 
     async def _params(self, operation: Operation, request: web.Request) -> dict[str, Any]:
         params = query_params(operation.params, request.query.items())
@@ -147,8 +158,24 @@ class HttpCarrier:
             response.headers[REPLAYED] = "true"
         return response
 
+    def _tagged(self, request: web.Request, operation: Operation, answer: Answer, tag: Tag) -> web.Response:
+        """An answer with its entity tag, or word that the client has it already (RFC 9110 section 15.4.5)."""
+        held = known(tag, request.headers.getall(IF_NONE_MATCH, ()))
+        if held is not None and not operation.is_command:
+            self._requests.count(CARRIER, operation.name, web.HTTPNotModified.status_code)
+            response = web.Response(status=web.HTTPNotModified.status_code, headers={"ETag": str(held)})
+            response.headers.add("Vary", "Accept-Encoding")
+        else:
+            response = self._response(request, answer)
+            response.headers["ETag"] = str(tag)
+            response[TAG] = str(tag.zipped())
+        # Another user's answer, or this one's without asking, must not be taken for it.
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.headers.add("Vary", "Authorization, Cookie")
+        return response
+
     @web.middleware
-    async def _problems(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def _problems(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Make every refusal a problem document, also those of routing."""
         try:
             return await handler(request)
@@ -170,6 +197,10 @@ class HttpCarrier:
         request[_OPERATION] = "events"
         return await self._sockets.handle(request)
 
+    async def _event_stream(self, request: web.Request) -> web.StreamResponse:
+        request[_OPERATION] = "events"
+        return await self._streams.handle(request)
+
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(body=b'{"status":"alive"}', content_type=_JSON)
 
@@ -180,7 +211,7 @@ class HttpCarrier:
         return web.Response(body=b'{"status":"ready"}', content_type=_JSON)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        text = metrics.render(self._context, self._requests, len(self._sockets))
+        text = metrics.render(self._context, self._requests, len(self._sockets), len(self._streams))
         return web.Response(body=text.encode(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def _serve_openapi(self, _request: web.Request) -> web.Response:
@@ -197,9 +228,3 @@ class HttpCarrier:
 
     async def _root(self, _request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": f"{BASE}/docs"})
-
-
-async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "ctid"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Cache-Control", "no-store")

@@ -24,7 +24,7 @@ class RequestCounts:
         self.counts[carrier, operation, status] += 1
 
 
-def render(context: ApiContext, requests: RequestCounts, sockets: int) -> str:
+def render(context: ApiContext, requests: RequestCounts, sockets: int, streams: int) -> str:
     """All figures, each family with its help."""
     store, now = context.hub.store, context.clock.now()
     lines: list[str] = []
@@ -115,6 +115,7 @@ def render(context: ApiContext, requests: RequestCounts, sockets: int) -> str:
     )
     family("ctid_updates_total", "counter", "Updates of the state since the start.", [({}, store.seq)])
     family("ctid_websocket_subscribers", "gauge", "Clients that follow the events.", [({}, sockets)])
+    family("ctid_sse_subscribers", "gauge", "The same, by server-sent events.", [({}, streams)])
     family(
         "ctid_api_requests_total",
         "counter",

@@ -9,16 +9,19 @@ from ctid.api.dispatch import Problem, encoded
 from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
 from ctid.api.replays import HEADER, REPLAYED
 from ctid.api.schemas import components, message_components, ref, ref_problem
+from ctid.api.sse import CONTENT_TYPE, LAST_EVENT_ID
 from ctid.api.stream import (
+    CLOSE_EXPIRED,
+    CLOSE_SLOW,
     KINDS,
     ChangeMessage,
+    ClosedMessage,
     HeartbeatMessage,
     OccurrenceMessage,
     ReplyMessage,
     ResumedMessage,
     SnapshotMessage,
 )
-from ctid.api.websocket import CLOSE_EXPIRED, CLOSE_SLOW
 from ctid.describing import Schema
 from ctid.model.errors import AuthExpired, AuthRequired, CtidError, Forbidden, InvalidRequest
 
@@ -49,7 +52,7 @@ _EVENTS = f"""A WebSocket: first a `snapshot`, then each `change` and `occurrenc
 
 Authenticate by the `Authorization` header, or, in a browser, by offering the subprotocols `ctid.v1` and
 `ctid.bearer.<token>`; never by the address. To resume, give the `seq` of the last message as `after`, with
-the `boot_id` of the snapshot: the first message is then `resumed`, or a `snapshot` when too much was missed.
+the `boot_id` of the snapshot: the first message is then `resumed`, or a `snapshot` whose `reason` says why.
 A `heartbeat` in silence tells how far the stream is. `seq` grows, with holes where a filter or a role leaves
 something out. A client that does not keep up is closed with {CLOSE_SLOW}, and one whose token expires with
 {CLOSE_EXPIRED}.
@@ -58,6 +61,13 @@ The socket carries every operation as well: send `{{"id": 1, "operation": "agent
 "1001"}}}}`, and a `reply` with that `id` comes back, `result` or `problem` as over HTTP. The `id` only pairs
 the two. A `key` beside it is what `{HEADER}` is over HTTP; an answer that came before has `replayed`."""
 
+
+_EVENT_STREAM = """The same stream as server-sent events, for `curl -N` and for an `EventSource`.
+
+Each event's `event` is the message's `type`, its `data` the message as over the WebSocket, and its `id` is
+`<boot_id>.<seq>`: whoever comes back with it as `{LAST_EVENT_ID}` resumes. In silence there are comments.
+The last event is `closed`, with the `code` and the `reason` that a WebSocket is closed with; a client that
+takes nothing at all is cut off."""
 
 _KEY_PARAMETER = {
     "name": HEADER,
@@ -88,8 +98,9 @@ def document(version: str) -> dict[str, Any]:
         paths[BASE + operation.path][operation.method.lower()] = described
         used.add(operation.params.__name__)
     paths[f"{BASE}/events"]["get"] = _events()
+    paths[f"{BASE}/events/stream"]["get"] = _event_stream()
     paths.update(_probes())
-    schemas |= message_components(_MESSAGES)
+    schemas |= message_components((*_MESSAGES, ClosedMessage))
     for name in used - _bodies():
         # These are told as parameters; as components they would only repeat that.
         schemas.pop(name, None)
@@ -230,12 +241,35 @@ def _events() -> dict[str, Any]:
         "parameters": [
             query("kind", f"Kinds, separated by commas: {', '.join(KINDS)}. All when left out."),
             query("team", "Teams, separated by commas: their agents, and what these have to do with."),
+            query("queue", "Queues, separated by commas: they, their calls and members, and no other kind."),
             query("id", "Ids, separated by commas."),
             query("after", "Resume after this `seq`; with `boot_id`.", {"type": "integer"}),
             query("boot_id", "The `boot_id` that `after` belongs to."),
         ],
         "responses": {"101": {"description": "The stream begins."}}
         | _problems(tuple((kind.code, kind.status) for kind in refused)),
+    }
+
+
+def _event_stream() -> dict[str, Any]:
+    """As the WebSocket, but for what only that needs."""
+    socket = _events()
+    resume = {
+        "name": LAST_EVENT_ID,
+        "in": "header",
+        "required": False,
+        "description": "Resume after this event; goes before `after` and `boot_id`.",
+        "schema": {"type": "string"},
+    }
+    refused = (InvalidRequest, AuthRequired, AuthExpired, errors.RateLimited)
+    begins = {"description": "The stream begins.", "content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}
+    return socket | {
+        "operationId": "events.stream",
+        "summary": "The stream of changes (server-sent events)",
+        "description": _EVENT_STREAM,
+        "x-messages": [ref(kind) for kind in (*_MESSAGES, ClosedMessage) if kind is not ReplyMessage],
+        "parameters": [*socket["parameters"], resume],
+        "responses": {"200": begins} | _problems(tuple((kind.code, kind.status) for kind in refused)),
     }
 
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from ctid.api.context import ApiContext
 from ctid.api.expiry import ExpiringToken, expiring
+from ctid.api.tls import CertificateStatus
 from ctid.history.words import LedgerStatus
 from ctid.model.capabilities import Capability
 from ctid.model.entities import Pbx
@@ -41,6 +42,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """None when no MQTT broker is configured. `connected`, `since`, `reason` (why not), `protocol`; since the
     start `published` and `dropped`; `outbox` (events on disk), `waiting` (not arrived yet), `degraded`."""
     history: LedgerStatus
+    tls: CertificateStatus | None
+    """The certificate of this API; none when it speaks no TLS itself."""
     tokens: tuple[ExpiringToken, ...]
     """Those that expire within 14 days, or have: all for an admin, one's own for the others."""
 
@@ -62,6 +65,7 @@ async def get_status(context: ApiContext, user: User, _request: StatusRequest) -
         capabilities={pbx: _capabilities(context, pbx) for pbx in sorted(store.pbxs)},
         broker=dict(context.broker_status()) if context.broker_status is not None else None,
         history=context.history.status(),
+        tls=context.web.certificate.status() if context.web.certificate is not None else None,
         tokens=tuple(
             token
             for token in expiring(context.tokens, context.clock.now())

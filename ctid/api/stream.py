@@ -1,20 +1,26 @@
-"""What one client of the event stream is told: its filter, its role's view, and the messages."""
+"""The event stream's messages, and how a client asks for them."""
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Literal
 
 from msgspec import Raw, Struct
 
-from ctid.api.views import Sight
-from ctid.model.entities import ENTITIES, Agent, Call, Device, Entity, Help, Pbx, Queue, Supervision
+from ctid.model.entities import ENTITIES, Entity
 from ctid.model.errors import InvalidRequest
 from ctid.model.ids import AgentId, CallId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.state.changes import Change, Occurrence, Update, alike
-from ctid.state.store import Store
 
 OCCURRENCE = "occurrence"
 KINDS = (*(entity.kind for entity in ENTITIES), OCCURRENCE)
+
+CLOSE_SLOW = 4408
+"""Why a stream is closed (RFC 6455 section 7.4.2: private use): the client did not keep up."""
+TOO_SLOW = "too slow: connect again, and read faster or filter more"
+CLOSE_EXPIRED = 4401
+"""The same: the client's token has expired while it was connected."""
+EXPIRED = "the token has expired: connect again with a new one"
+
+
+Begun = Literal["first", "too_old", "restarted", "ahead"]
 
 
 class SnapshotMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
@@ -25,6 +31,9 @@ class SnapshotMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="
     at: Instant
     entities: dict[str, list[Entity]]
     """By kind in the plural; kinds that the filter or the role leaves out have no key."""
+    reason: Begun
+    """Why this is no `resumed`. `first`: nothing was to be resumed; `too_old`: what followed `after` is kept
+    no more; `restarted`: `boot_id` is of another start of ctid; `ahead`: `after` has not been reached."""
 
 
 class ResumedMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="resumed"):
@@ -94,6 +103,14 @@ class ReplyMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="rep
     """It is the answer that the request's `key` got before; nothing was done this time."""
 
 
+class ClosedMessage(Struct, frozen=True, kw_only=True, tag_field="type", tag="closed"):
+    """The last event of a stream of server-sent events; a WebSocket has a close frame for it."""
+
+    code: int
+    """As the close code of a WebSocket."""
+    reason: str
+
+
 Message = SnapshotMessage | ResumedMessage | ChangeMessage | OccurrenceMessage | HeartbeatMessage
 
 
@@ -102,6 +119,7 @@ class Filter(Struct, frozen=True, kw_only=True):
 
     kinds: frozenset[str] = frozenset()
     teams: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
 
 
@@ -110,6 +128,7 @@ class StreamRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     kind: str = ""
     team: str = ""
+    queue: str = ""
     id: str = ""
     after: int | None = None
     boot_id: str = ""
@@ -127,105 +146,8 @@ class StreamRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if (self.after is None) != (not self.boot_id):
             lacks = "after" if self.after is None else "boot_id"
             raise InvalidRequest(f"to resume, give after and boot_id both; {lacks} is missing", field=lacks)
-        return Filter(kinds=kinds, teams=_listed(self.team), ids=_listed(self.id))
+        return Filter(kinds=kinds, teams=_listed(self.team), queues=_listed(self.queue), ids=_listed(self.id))
 
 
 def _listed(text: str) -> frozenset[str]:
     return frozenset(part for part in text.split(",") if part)
-
-
-class Audience:
-    """One client: what of the updates it is told, by what its user may see and by its filter."""
-
-    def __init__(self, sight: Sight, wanted: Filter, store: Store) -> None:
-        self._sight = sight
-        self._wanted = wanted
-        self._store = store
-
-    def snapshot(self, entities: Iterable[Entity], *, seq: int, boot_id: str, at: Instant) -> SnapshotMessage:
-        """The first message of a stream that begins."""
-        tables: dict[str, list[Entity]] = {
-            f"{kind}s": []
-            for kind in KINDS
-            if kind != OCCURRENCE and self._wants(kind) and self._sight.sees_kind(kind)
-        }
-        for entity in entities:
-            seen = self._seen(entity)
-            if seen is not None:
-                tables[f"{seen.kind}s"].append(seen)
-        return SnapshotMessage(seq=seq, boot_id=boot_id, at=at, entities=tables)
-
-    def told(self, update: Update) -> ChangeMessage | OccurrenceMessage | None:
-        """The message for an update, or none: it changes nothing that this client sees.
-
-        An entity that leaves the client's view, because a team's agent left the call for instance, is
-        told as gone.
-        """
-        if isinstance(update, Occurrence):
-            seen = self._sight.occurrence(update) if self._wants_occurrence(update) else None
-            return self._occurrence(seen) if seen is not None else None
-        return self._change(update)
-
-    def _change(self, change: Change) -> ChangeMessage | None:
-        old = self._seen(change.old) if change.old is not None else None
-        new = self._seen(change.new) if change.new is not None else None
-        # Equal: what changed is what this role must not see, and silence is part of not seeing it.
-        if alike(old, new):
-            return None
-        return ChangeMessage(seq=change.seq, at=change.at, kind=change.kind, id=change.entity.id, entity=new)
-
-    def _occurrence(self, occurrence: Occurrence) -> OccurrenceMessage:
-        told: dict[str, Any] = {name: getattr(occurrence, name) for name in Occurrence.__struct_fields__}
-        return OccurrenceMessage(**told)
-
-    def _seen(self, entity: Entity) -> Entity | None:
-        wanted = self._wanted
-        if not self._wants(entity.kind) or (wanted.ids and entity.id not in wanted.ids):
-            return None
-        if wanted.teams and not self._of_teams(entity):
-            return None
-        return self._sight.entity(entity)
-
-    def _wants(self, kind: str) -> bool:
-        return not self._wanted.kinds or kind in self._wanted.kinds
-
-    def _wants_occurrence(self, occurrence: Occurrence) -> bool:
-        wanted = self._wanted
-        if not self._wants(OCCURRENCE):
-            return False
-        about = {occurrence.call, occurrence.queue, occurrence.agent, occurrence.supervision} - {None}
-        if wanted.ids and wanted.ids.isdisjoint(about):
-            return False
-        if not wanted.teams:
-            return True
-        if occurrence.agent is not None:
-            return self._agent_of_teams(occurrence.agent)
-        return self._queue_of_teams(occurrence.queue)
-
-    def _of_teams(self, entity: Entity) -> bool:
-        """Links concern every team; a queue concerns the teams of its members, a call those of its agents."""
-        match entity:
-            case Pbx():
-                return True
-            case Agent():
-                return entity.team in self._wanted.teams
-            case Queue():
-                return self._queue_of_teams(entity.id)
-            case Call():
-                in_queue = entity.queue is not None and not any(party.agent for party in entity.parties)
-                return any(self._agent_of_teams(party.agent) for party in entity.parties) or (
-                    in_queue and self._queue_of_teams(entity.queue)
-                )
-            case Device() | Supervision() | Help():
-                return self._agent_of_teams(entity.agent)
-
-    def _agent_of_teams(self, ident: AgentId | None) -> bool:
-        agent = self._store.agents.get(ident) if ident is not None else None
-        return agent is not None and agent.team in self._wanted.teams
-
-    def _queue_of_teams(self, ident: QueueId | None) -> bool:
-        return any(
-            agent.team in self._wanted.teams
-            for agent in self._store.agents.values()
-            if any(membership.queue == ident for membership in agent.queues)
-        )

@@ -23,7 +23,8 @@ async def create_supervision(context: ApiContext, user: User, request: StartRequ
 async def update_supervision(context: ApiContext, user: User, request: UpdateSupervision) -> Supervision:
     """Change a session."""
     change = ChangeRequest(mode=request.mode, hear=request.hear, muted=request.muted, lead=request.lead)
-    return await context.supervisions.change(user, SupervisionId(request.id), change)
+    check = context.expected.check if context.expected is not None else None
+    return await context.supervisions.change(user, SupervisionId(request.id), change, check)
 
 
 async def delete_supervision(context: ApiContext, user: User, request: ById) -> Supervision:

@@ -52,6 +52,11 @@ class Sight:
         self._sees_floor = user.role in FLOOR_ROLES
         self._supervises = user.role in SUPERVISING_ROLES
 
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """Equal for those who see the same of everything."""
+        return self._user.role, self._numbers, self._user.agent if self._user.role is UserRole.AGENT else None
+
     def sees_kind(self, kind: str) -> bool:
         """Whether entities of a kind can be in her view at all."""
         if self._user.role is UserRole.AGENT:

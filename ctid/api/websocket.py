@@ -13,24 +13,20 @@ from ctid.api.decoding import json_object, message_of, query_params
 from ctid.api.dispatch import encoded, refusal
 from ctid.api.door import Door
 from ctid.api.errors import MalformedRequest, OperationUnknown, TooManyRequests, UpgradeRequired
-from ctid.api.feed import Feed
+from ctid.api.follower import Follower, Followers
 from ctid.api.operations import OPERATIONS, Operation
+from ctid.api.outgoing import unsent
 from ctid.api.replays import Answer, key_of
-from ctid.api.stream import Audience, HeartbeatMessage, ReplyMessage, ResumedMessage, StreamRequest
-from ctid.hub import SlowSubscriber, Subscription
+from ctid.api.stream import CLOSE_EXPIRED, CLOSE_SLOW, EXPIRED, TOO_SLOW, ReplyMessage, StreamRequest
+from ctid.hub import SlowSubscriber
 from ctid.model.errors import CtidError
-from ctid.model.instant import Instant
 from ctid.model.users import User
-from ctid.state.changes import Update
 from ctid.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 
-CLOSE_SLOW = 4408
-"""The close code for a client that did not keep up (RFC 6455 section 7.4.2: private use)."""
-CLOSE_EXPIRED = 4401
-"""The close code when the client's token expires while it is connected."""
-_TOO_SLOW = "too slow: connect again, and read faster or filter more"
+UNHURRIED = 16 * 1024
+"""Bytes that may wait for a client before its time to take a message is measured."""
 
 CARRIER = "websocket"
 
@@ -48,11 +44,11 @@ class OperationMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Sockets:
     """All event sockets of the server."""
 
-    def __init__(self, door: Door, feed: Feed) -> None:
+    def __init__(self, door: Door, followers: Followers) -> None:
         self.context = door.context
         self.gate = door.gate
         self.dispatcher = door.dispatcher
-        self.feed = feed
+        self._followers = followers
         self.requests = door.requests
         # Operations outlive the socket that asked for them, as they outlive an HTTP connection.
         self.tasks = TaskOwner()
@@ -71,7 +67,7 @@ class Sockets:
         user = user_of(self.gate, request)
         self.gate.admit(user, command=False)
         query = message_of(StreamRequest, query_params(StreamRequest, request.query.items()))
-        wanted = query.filter()
+        query.filter()
         chosen = chosen_subprotocol(offered)
         limits = self.context.limits
         ws = web.WebSocketResponse(
@@ -88,12 +84,13 @@ class Sockets:
         transport = request.transport
         if transport is None:
             return ws
-        audience = Audience(self.context.sight(user), wanted, self.context.hub.store)
-        socket = Socket(self, ws, user, audience, transport)
+        follower = self._followers.begin(f"websocket/{user.name}", user, query)
+        socket = Socket(self, ws, user, follower, transport)
         self._open.add(socket)
         try:
-            await socket.serve(query)
+            await socket.serve()
         finally:
+            follower.close()
             self._open.discard(socket)
         return ws
 
@@ -112,26 +109,21 @@ class Socket:
         sockets: Sockets,
         ws: web.WebSocketResponse,
         user: User,
-        audience: Audience,
+        follower: Follower,
         transport: asyncio.Transport,
     ) -> None:
         self._sockets = sockets
         self._context = sockets.context
         self._ws = ws
         self._user = user
-        self._audience = audience
+        self._follower = follower
         self._transport = transport
         self._in_flight = 0
 
-    async def serve(self, query: StreamRequest) -> None:
+    async def serve(self) -> None:
         """Tell the updates and carry out operations until either side ends it."""
-        hub = self._context.hub
-        subscription = hub.subscribe(f"websocket/{self._user.name}", self._context.limits.waiting)
-        pump = self._sockets.tasks.spawn(f"websocket/{self._user.name}/pump", self._pump(subscription, query))
-        expires = self._context.tokens.expiries.get(self._user.name)
-        expiry = expires and self._sockets.tasks.spawn(
-            f"websocket/{self._user.name}/expiry", self._expire(expires)
-        )
+        name, tasks = f"websocket/{self._user.name}", self._sockets.tasks
+        outwards = [tasks.spawn(f"{name}/pump", self._pump()), tasks.spawn(f"{name}/expiry", self._expire())]
         try:
             while True:
                 message = await self._ws.receive()
@@ -144,70 +136,29 @@ class Socket:
                 else:
                     return
         finally:
-            hub.unsubscribe(subscription)
-            pump.cancel()
-            if expiry:
-                expiry.cancel()
+            for task in outwards:
+                task.cancel()
 
-    async def _expire(self, expires: Instant) -> None:
+    async def _expire(self) -> None:
         """Close the socket when its token expires."""
-        while (left_s := expires - self._context.clock.now()) > 0:  # noqa: ASYNC110 - nobody tells that a clock was set
-            await asyncio.sleep(min(left_s, self._context.limits.heartbeat_s))
+        await self._follower.until_expired()
         log.info("websocket closed: its token has expired", user=self._user.name)
-        await self.close(CLOSE_EXPIRED, "the token has expired: connect again with a new one")
+        await self.close(CLOSE_EXPIRED, EXPIRED)
 
     # Outwards -------------------------------------------------------------------------------------
 
-    async def _pump(self, subscription: Subscription, query: StreamRequest) -> None:
+    async def _pump(self) -> None:
         code, reason = int(WSCloseCode.INTERNAL_ERROR), "ctid failed; see its log"
         try:
-            await self._begin(subscription, query)
-            await self._follow(subscription)
+            async for told in self._follower.messages():
+                await self._send(told.body)
         except SlowSubscriber:
-            code, reason = CLOSE_SLOW, _TOO_SLOW
+            code, reason = CLOSE_SLOW, TOO_SLOW
             log.warning("slow websocket client closed", user=self._user.name)
         except ConnectionResetError:
             code, reason = int(WSCloseCode.GOING_AWAY), "the connection is lost"
         finally:
             await self.close(code, reason)
-
-    async def _begin(self, subscription: Subscription, query: StreamRequest) -> None:
-        context = self._context
-        if query.after is not None and query.boot_id == context.boot_id and query.after <= subscription.seq:
-            missed = await self._sockets.feed.between(query.after, subscription.seq)
-            if missed is not None:
-                resumed = ResumedMessage(after=query.after, boot_id=context.boot_id, at=context.now())
-                await self._send(encoded(resumed))
-                for update in missed:
-                    await self._tell(update)
-                return
-        snapshot = self._audience.snapshot(
-            subscription.entities, seq=subscription.seq, boot_id=context.boot_id, at=context.now()
-        )
-        await self._send(encoded(snapshot))
-
-    async def _follow(self, subscription: Subscription) -> None:
-        seq = subscription.seq
-        loop = asyncio.get_running_loop()
-        told_at = loop.time()
-        while True:
-            try:
-                async with asyncio.timeout_at(told_at + self._context.limits.heartbeat_s):
-                    update = await subscription.next()
-            except TimeoutError:
-                await self._send(encoded(HeartbeatMessage(seq=seq, at=self._context.now())))
-                told_at = loop.time()
-                continue
-            seq = update.seq
-            if await self._tell(update):
-                told_at = loop.time()
-
-    async def _tell(self, update: Update) -> bool:
-        message = self._audience.told(update)
-        if message is None:
-            return False
-        await self._send(encoded(message))
-        return True
 
     async def _send(self, document: bytes) -> None:
         """Send a message; one that is not taken in time closes the socket.
@@ -215,6 +166,9 @@ class Socket:
         Nothing here is cancelled while it waits for the client: the connection's one waiter would stay
         cancelled, and stop whoever waits for it next (aiohttp `BaseProtocol._drain_helper`).
         """
+        if unsent(self._transport) + len(document) < UNHURRIED:
+            await self._ws.send_frame(document, WSMsgType.TEXT)  # it waits for nobody
+            return
         overdue = asyncio.get_running_loop().call_later(self._context.limits.send_s, self._overdue)
         try:
             await self._ws.send_frame(document, WSMsgType.TEXT)
@@ -223,7 +177,7 @@ class Socket:
 
     def _overdue(self) -> None:
         log.warning("slow websocket client closed", user=self._user.name)
-        self._sockets.tasks.spawn(f"websocket/{self._user.name}/close", self.close(CLOSE_SLOW, _TOO_SLOW))
+        self._sockets.tasks.spawn(f"websocket/{self._user.name}/close", self.close(CLOSE_SLOW, TOO_SLOW))
 
     async def close(self, code: int, reason: str) -> None:
         """Close in good form, or by cutting the connection when the client does not take part; idempotent."""
@@ -236,7 +190,7 @@ class Socket:
         finally:
             cut.cancel()
             # What was not taken by now would keep the connection for as long as the client likes.
-            if transport.get_write_buffer_size():
+            if unsent(transport):
                 transport.abort()
 
     # Inwards --------------------------------------------------------------------------------------

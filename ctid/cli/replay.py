@@ -11,7 +11,8 @@ import msgspec
 from rich.console import Group
 from rich.text import Text
 
-from ctid.api.stream import Audience, Filter
+from ctid.api.audience import Audience
+from ctid.api.stream import Filter
 from ctid.api.views import Sight
 from ctid.app import find_driver, profiles
 from ctid.capture import Capture, CaptureError

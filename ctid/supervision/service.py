@@ -132,8 +132,17 @@ class SupervisionService:
 
     # Change ---------------------------------------------------------------------------------------
 
-    async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
-        """Change a session; returns it once the change is in force. Raises CtidError."""
+    async def change(
+        self,
+        user: User,
+        ident: SupervisionId,
+        request: ChangeRequest,
+        check: Callable[[Supervision], None] | None = None,
+    ) -> Supervision:
+        """Change a session; returns it once the change is in force. Raises CtidError.
+
+        `check` raises it of a session that is not as whoever asks expects; by then nobody else changes it.
+        """
         session = self._session(user, ident)
         async with self._recorder.refusable(user, session):
             leader = leader_of(self._hub.store, session.call) if request.lead else None
@@ -141,6 +150,8 @@ class SupervisionService:
             async with self._turns.alone(ident, leader.id if leader is not None else ident):
                 # Whoever was quicker has changed it: what is asked for is a change of how it is by now.
                 session = self._session(user, ident)
+                if check is not None:
+                    check(session)
                 _check_asked(session, request)
                 if request.mode is ModeAsked.HANDBACK:
                     return await self._handed_back(user, session)

@@ -19,7 +19,7 @@ from ctid.agents.policy import Placement
 from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable, token_hash
-from ctid.api.context import ApiContext, Limits
+from ctid.api.context import ApiContext, Limits, Web
 from ctid.api.door import Door
 from ctid.api.server import ApiServer
 from ctid.audit import Audit
@@ -236,10 +236,18 @@ class FakeSupervisions:
         await self._told(started)
         return started
 
-    async def change(self, user: User, ident: SupervisionId, request: ChangeRequest) -> Supervision:
+    async def change(
+        self,
+        user: User,
+        ident: SupervisionId,
+        request: ChangeRequest,
+        check: Callable[[Supervision], None] | None = None,
+    ) -> Supervision:
         """Switch the one session."""
         self.asked.append(("change", user, request))
         await self._refuse()
+        if check is not None:
+            check(self._known(ident))
         asked = {name: getattr(request, name) for name in ("hear", "muted", "lead")}
         asked["mode"] = Mode(request.mode) if request.mode is not None else None
         changed = replace(
@@ -349,6 +357,7 @@ class Floor:
         limits: Limits | None = None,
         required: tuple[str, ...] = ("lab",),
         listen: str = "127.0.0.1:0",
+        web: Web | None = None,
     ) -> None:
         profiles = Profiles(
             agents={
@@ -400,6 +409,7 @@ class Floor:
             broker_status=lambda: self.broker,
             required=frozenset(PbxId(name) for name in required),
             listen=listen,
+            web=web or Web(),
             limits=limits or Limits(),
         )
         self.door = Door(self.context, asyncio.get_running_loop().time)
@@ -416,8 +426,11 @@ class Floor:
         self.hub.attach(PBX, self.pbx)
         await self.server.start()
         host, port = self.server.address
-        self.url = f"http://{host}:{port}"
-        self._http = aiohttp.ClientSession(self.url, auto_decompress=False)
+        scheme = "http" if self.context.web.certificate is None else "https"
+        self.url = f"{scheme}://{host}:{port}"
+        self._http = aiohttp.ClientSession(
+            self.url, auto_decompress=False, headers={"Accept-Encoding": "identity"}
+        )
         return self
 
     async def __aexit__(self, *_error: object) -> None:

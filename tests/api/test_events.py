@@ -30,6 +30,7 @@ from ctid.model.facts import (
     LegChanged,
     LegEnded,
     MemberChanged,
+    MemberRemoved,
     OfferMissed,
     SupervisionChanged,
 )
@@ -245,9 +246,16 @@ async def test_resume_amid_changes(floor: Floor) -> None:
     await events.socket.close()
 
 
-@pytest.mark.parametrize("query", [f"?after=1&boot_id={BOOT}", "?after={now}&boot_id=another", "far"])
-async def test_resume_in_vain(query: str) -> None:
-    """When too much was missed, or ctid was started anew, or the seq is of the future: a snapshot."""
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        (f"?after=1&boot_id={BOOT}", "too_old"),
+        ("?after={now}&boot_id=another", "restarted"),
+        ("far", "ahead"),
+    ],
+)
+async def test_resume_in_vain(query: str, reason: str) -> None:
+    """When too much was missed, or ctid was started anew, or the seq is of the future: a snapshot says so."""
     async with Floor(Limits(ring=4)) as floor:
         await floor.populate()
         for number in range(4):
@@ -258,6 +266,7 @@ async def test_resume_in_vain(query: str) -> None:
         events = await floor.events(asked)
         first = await events.next()
         assert (first["type"], first["seq"]) == ("snapshot", floor.hub.store.seq)
+        assert first["reason"] == reason
         await events.socket.close()
 
 
@@ -513,3 +522,20 @@ async def test_a_client_that_leaves_is_forgotten(floor: Floor) -> None:
     await polite.socket.close()
     rude.socket._response.connection.transport.abort()  # type: ignore[union-attr]  # it is connected
     await eventually(lambda: len(floor.subscriptions) <= 1)
+
+
+async def test_a_queue(floor: Floor) -> None:
+    """A queue's stream holds it, its calls and its members, and tells who leaves it."""
+    events = await floor.events("?queue=support")
+    entities = (await events.next())["entities"]
+    assert {name: sorted(entity["id"] for entity in found) for name, found in entities.items()} == {
+        "pbxs": ["lab"],
+        "agents": ["1001", "1002"],
+        "queues": ["support"],
+        "calls": [CALL],
+    }
+    await floor.feed(MemberRemoved(pbx=PBX, at=NOW, queue=QueueId("support"), agent=AgentId("1002")))
+    told = {message["kind"]: message["entity"] for message in (await events.next(), await events.next())}
+    assert told["agent"] is None
+    assert told["queue"]["agents"] == {"busy": 1}
+    await events.socket.close()

@@ -466,9 +466,10 @@ async def test_metrics(floor: Floor) -> None:
 
 
 async def test_answers_are_not_kept_or_sniffed(floor: Floor) -> None:
-    """No answer may be cached or guessed at, and none names the software beneath."""
+    """No answer may be taken from a cache unasked, or guessed at; none names the software beneath."""
     reply = await floor.get("/calls")
-    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.headers["Cache-Control"] == "private, no-cache"
+    assert (await floor.get("/nowhere")).headers["Cache-Control"] == "no-store"
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
     assert reply.headers["Server"] == "ctid"
 

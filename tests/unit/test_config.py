@@ -33,6 +33,8 @@ MINIMAL = '[[pbx]]\nid = "main"\ndriver = "asterisk"\n'
 MAY_BE_EMPTY = {
     "agents.pause_reasons",
     "calls.allowed_prefixes",
+    "http.cors_origins",
+    "http.trusted_proxies",
     "period.dates",
     "supervision.outside_prefixes",
 }
@@ -194,6 +196,29 @@ def test_secret_file_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert told == [f"F:4: pbx[0].secret_file: no file 'gone' (tried {tried}); {cure}"]
     (tmp_path / "empty").write_text("\n")
     assert "is empty" in mistakes(tmp_path, MINIMAL + "secret_file = 'empty'\n")[0]
+
+
+def test_certificate_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the certificate are looked up as secrets are; with them any address will do."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    text = MINIMAL + "[http]\nlisten = '0.0.0.0:443'\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n"
+    cure = "make the file, or check LoadCredential= of the unit"
+    assert mistakes(tmp_path, text) == [
+        f"F:6: http.tls_cert: no file 'cert.pem' (tried {credentials}/cert.pem, {tmp_path}/cert.pem); {cure}",
+        f"F:7: http.tls_key: no file 'key.pem' (tried {credentials}/key.pem, {tmp_path}/key.pem); {cure}",
+    ]
+    (tmp_path / "cert.pem").touch()
+    (credentials / "key.pem").touch()
+    http = read(tmp_path, text).http
+    assert (http.tls_cert, http.tls_key) == (str(tmp_path / "cert.pem"), str(credentials / "key.pem"))
+
+
+def test_beyond_the_loopback_behind_a_proxy(tmp_path: Path) -> None:
+    """Without TLS of its own, an address that others reach takes a proxy that is named."""
+    text = MINIMAL + "[http]\nlisten = '0.0.0.0:8080'\ntrusted_proxies = ['192.0.2.7', '10.0.0.0/8']\n"
+    assert read(tmp_path, text).http.trusted_proxies == ("192.0.2.7", "10.0.0.0/8")
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ TABLE = (
         handler=supervising.update_supervision,
         refusals=(
             *refused(404, "supervision.unknown"),
+            *refused(412, "request.precondition_failed"),
             *not_supervised(
                 "not_yours",
                 "not_active",
