@@ -1,4 +1,4 @@
-"""The cached root: a folder with Debian's Asterisk, broker and tools, extracted and never entered.
+"""The cached root: a folder with Debian's Asterisk, broker, proxy and tools, extracted and never entered.
 
 Programs run straight from it by its own dynamic linker, so that the lab needs no mount, no namespace and
 no rights at run time.
@@ -33,6 +33,7 @@ PACKAGES = (
     "mosquitto-clients",
     "espeak-ng",
     "sip-tester",
+    "nginx",
 )
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 STAMP = "ctid-lab.json"

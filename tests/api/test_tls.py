@@ -2,11 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
+import uvloop
 
 from api.support import Floor, eventually, token_of
 from ctid.api.context import Web
@@ -104,6 +105,21 @@ async def test_a_new_certificate_without_a_restart(floor: Floor, tmp_path: Path)
         "/api/v1/agents", headers=headers, ssl=trusting(tmp_path / "second.pem")
     ) as reply:
         assert reply.status == 200
+
+
+@pytest.mark.parametrize("part", [test_all_of_it_by_tls, test_a_new_certificate_without_a_restart])
+def test_in_the_loop_of_the_daemon(
+    certificate: Certificate, tmp_path: Path, part: Callable[[Floor, Path], Awaitable[None]]
+) -> None:
+    """All this holds in the event loop that the daemon runs in, whose TLS is its own."""
+
+    async def play() -> None:
+        async with Floor(web=Web(certificate=certificate)) as floor:
+            await floor.populate()
+            await part(floor, tmp_path)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(play())
 
 
 async def test_changed_files_are_taken_once_both_are_written(

@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from ctid.app import (
 from ctid.audit import Audit, Entry
 from ctid.cli import main
 from ctid.cli.exits import Exit
+from ctid.clock import SystemClock
 from ctid.config import (
     AfterCallWorkConfig,
     AgentConfig,
@@ -48,6 +50,7 @@ from ctid.ports import MemberName, Recollection, SettingsError
 from ctid.sdnotify import Notifier
 from ctid.state.profile import AgentProfile
 from ctid.tasks import TaskOwner
+from helpers.certificates import issue
 from helpers.logging_setup import logging_restored
 
 
@@ -195,6 +198,69 @@ async def test_life(config: Callable[..., Config], port: int, number: signal.Sig
     assert FakeDriver.events == ["closed main"]
     with pytest.raises(aiohttp.ClientError):
         await get(port, "/healthz")
+
+
+async def test_a_certificate(config: Callable[..., Config], tmp_path: Path, port: int) -> None:
+    """With a certificate it speaks TLS, and SIGHUP has it show the one that stands there by then."""
+    cert, key = issue(tmp_path, "ctid")
+    made = config()
+    speaking = replace(made, http=replace(made.http, tls_cert=str(cert), tls_key=str(key)))
+    manager, owner = Recorder(), TaskOwner()
+    daemon = owner.spawn("daemon", app.run(speaking, notifier=manager))
+
+    async def healthy() -> bool:
+        trusted = ssl.create_default_context(cafile=cert)
+        try:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"https://127.0.0.1:{port}/healthz", ssl=trusted) as answer,
+            ):
+                return answer.status == 200
+        except aiohttp.ClientConnectorCertificateError:
+            return False
+
+    try:
+        await until(lambda: "READY" in manager.told)
+        assert await healthy()
+        issue(tmp_path, "ctid")
+        assert not await healthy()
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(10):
+            while not await healthy():  # noqa: ASYNC110 - the signal's handler tells nobody
+                await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(daemon, 10)
+    finally:
+        await owner.close()
+
+
+async def test_a_certificate_that_cannot_be_used(config: Callable[..., Config], tmp_path: Path) -> None:
+    """It does not start without the TLS that it is to speak, and says what is wrong."""
+    _, key = issue(tmp_path, "ctid")
+    made = config()
+    wrong = replace(made, http=replace(made.http, tls_cert=str(key), tls_key=str(key)))
+    with pytest.raises(CannotStart, match=r"no TLS: .*ctid\.key .* cannot be used"):
+        await app.run(wrong)
+
+
+@pytest.mark.parametrize(
+    ("fields", "only_proxies", "warned"),
+    [
+        ({"listen": "127.0.0.1:1"}, False, False),
+        ({"listen": "0.0.0.0:1", "trusted_proxies": ("10.0.0.1",)}, True, False),
+        ({"listen": "0.0.0.0:1", "allow_remote": True}, False, True),
+    ],
+)
+def test_in_clear(
+    fields: dict[str, Any],
+    only_proxies: bool,  # noqa: FBT001 - a case's value
+    warned: bool,  # noqa: FBT001 - the same
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In clear, on an address that others reach, only proxies may ask; where all may, the log warns."""
+    web = app._web(HttpConfig(**fields), SystemClock())
+    assert (web.proxies_only, web.certificate) == (only_proxies, None)
+    assert ("tokens cross the network in clear" in capsys.readouterr().out) is warned
 
 
 async def test_pbx_away(config: Callable[..., Config], port: int, monkeypatch: pytest.MonkeyPatch) -> None:
