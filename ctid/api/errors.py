@@ -95,6 +95,14 @@ class KeyReused(CtidError):
     title: ClassVar[str] = "The idempotency key was used for another request"
 
 
+class OtherBoot(CtidError):
+    """A command was meant for a run of ctid that is over; nothing was done."""
+
+    code = "request.other_boot"
+    status = 412
+    title: ClassVar[str] = "ctid has begun anew since"
+
+
 class NotReady(CtidError):
     """A required link is not up, or its first snapshot is not done."""
 

@@ -26,7 +26,7 @@ from ctid.api.errors import (
 )
 from ctid.api.operations import BASE, OPERATIONS, Operation
 from ctid.api.pages import pages
-from ctid.api.replays import HEADER, REPLAYED, Answer, key_of
+from ctid.api.replays import BOOT, HEADER, REPLAYED, Answer, check_boot, key_of
 from ctid.api.shelf import shelf
 from ctid.api.sse import EventStreams
 from ctid.api.status import missing_links
@@ -73,6 +73,7 @@ class HttpCarrier:
             middlewares=[around.packed, around.proxied, self._problems, around.closed, around.asked],
         )
         application.on_response_prepare.append(around.headers)
+        application.on_response_prepare.append(self._name_boot)
         router = application.router
         for operation in OPERATIONS.values():
             handler = partial(self._operate, operation)
@@ -99,6 +100,8 @@ class HttpCarrier:
         user = user_of(self._gate, request)
         self._gate.admit(user, command=operation.is_command)  # before the body is read
         key = key_of(request.headers.getall(HEADER, ()), HEADER)
+        if operation.is_command:
+            check_boot(request.headers.get(BOOT), self._context.boot_id)
         params = await self._params(operation, request)
         expected = expected_of(operation, request.headers.getall(IF_MATCH, ()))
         answer = await self._dispatcher.dispatch(operation, user, params, key, expected=expected)
@@ -225,6 +228,9 @@ class HttpCarrier:
             charset="utf-8",
             headers={"Content-Security-Policy": _PAGE_POLICY},
         )
+
+    async def _name_boot(self, _request: web.Request, response: web.StreamResponse) -> None:
+        response.headers[BOOT] = self._context.boot_id
 
     async def _root(self, _request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": f"{BASE}/docs"})

@@ -7,7 +7,7 @@ from typing import Any
 from ctid.api import errors
 from ctid.api.dispatch import Problem, encoded
 from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
-from ctid.api.replays import HEADER, REPLAYED
+from ctid.api.replays import BOOT, HEADER, REPLAYED
 from ctid.api.schemas import components, message_components, ref, ref_problem
 from ctid.api.sse import CONTENT_TYPE, LAST_EVENT_ID
 from ctid.api.stream import (
@@ -46,7 +46,9 @@ Each user may ask as often as the configuration says, commands less often than r
 `{errors.RateLimited.code}`, with `Retry-After`, and nothing is done. A command that may have to be sent
 again bears a key of the client's own in `{HEADER}`: it is carried out once, and whoever sends the same
 again within ten minutes, also while the first is under way, gets the first answer, with `{REPLAYED}:
-true`. A restart of ctid forgets keys; a refusal that came before anything was tried leaves its key free."""
+true`. A restart of ctid forgets keys; a refusal that came before anything was tried leaves its key free.
+Every answer names its run of ctid in `{BOOT}`; a command that is sent again with that header is refused by a
+later run, with 412 `{errors.OtherBoot.code}`: nothing is done twice because ctid was restarted."""
 
 _EVENTS = f"""A WebSocket: first a `snapshot`, then each `change` and `occurrence` after it.
 
@@ -75,6 +77,15 @@ _KEY_PARAMETER = {
     "required": False,
     "description": "Carries the command out once, however often it comes with this key.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+}
+
+
+_BOOT_PARAMETER = {
+    "name": BOOT,
+    "in": "header",
+    "required": False,
+    "description": "For this run of ctid alone, as answers name it; a later one refuses.",
+    "schema": {"type": "string"},
 }
 
 
@@ -135,7 +146,7 @@ def refusals(operation: Operation) -> tuple[Refusal, ...]:
         CtidError,
     ]
     if operation.is_command:
-        common.append(errors.KeyReused)
+        common += [errors.KeyReused, errors.OtherBoot]
     if operation.has_body:
         common += [
             errors.MalformedRequest,
@@ -173,7 +184,7 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> dict[str, An
         ],
     }
     if operation.is_command:
-        described["parameters"].append(_KEY_PARAMETER)
+        described["parameters"] += [_KEY_PARAMETER, _BOOT_PARAMETER]
     rest = {name: schema for name, schema in properties.items() if name not in in_path}
     if not operation.has_body:
         described["parameters"] += [

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ctid.api.errors import KeyReused, RateLimited
+from ctid.api.errors import KeyReused, OtherBoot, RateLimited
 from ctid.model.errors import InvalidRequest
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
+BOOT = "Ctid-Boot-Id"
+"""Of an answer: which run of ctid it is from. Of a command: the run that it is for, which has its key."""
 KEPT_S = 600.0
 """How long a key means the same request."""
 MOST = 4096
@@ -49,6 +51,19 @@ def key_of(given: Sequence[str], field: str) -> str | None:
             f"{field} must be one key of 1 to 128 visible ASCII characters, such as a UUID", field=field
         )
     return given[0]
+
+
+def check_boot(wanted: str | None, boot_id: str) -> None:
+    """See that a command that says for which run of ctid it is has come to that one.
+
+    Raises:
+        OtherBoot: its keys are forgotten here, and it might be carried out twice.
+    """
+    if wanted is not None and wanted != boot_id:
+        raise OtherBoot(
+            "ctid has begun anew and knows no keys of before: whether the command was carried out then is to "
+            "be seen in the state"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,6 +358,7 @@ class Floor:
         required: tuple[str, ...] = ("lab",),
         listen: str = "127.0.0.1:0",
         web: Web | None = None,
+        boot_id: str = BOOT,
     ) -> None:
         profiles = Profiles(
             agents={
@@ -403,7 +404,7 @@ class Floor:
             gate=self.gate,
             clock=self.clock,
             version="9.9.9",
-            boot_id=BOOT,
+            boot_id=boot_id,
             site="test",
             started_at=NOW,
             broker_status=lambda: self.broker,

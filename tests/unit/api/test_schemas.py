@@ -51,7 +51,8 @@ def test_the_path_holds_what_the_body_does_not() -> None:
     body = patch["requestBody"]["content"]["application/json"]["schema"]
     assert list(body["properties"]) == ["mode", "hear", "muted", "lead"]
     assert body.get("required", []) == []
-    assert [parameter["name"] for parameter in patch["parameters"]] == ["id", "Idempotency-Key"]
+    named = [parameter["name"] for parameter in patch["parameters"]]
+    assert named == ["id", "Idempotency-Key", "Ctid-Boot-Id"]
 
 
 def test_examples_are_good() -> None:
