@@ -33,9 +33,11 @@ PURE := $(PURE),ctid/supervision/published.py,ctid/supervision/record.py
 PURE := $(PURE),ctid/calls/words.py,ctid/calls/policy.py,ctid/calls/plan.py,$(DRIVER)/act_events.py,$(DRIVER)/queue_places.py
 PURE := $(PURE),ctid/help/rules.py,ctid/coaching/sheets.py
 PURE := $(PURE),ctid/supervision/follow.py,ctid/supervision/lead.py,ctid/supervision/target.py
+PURE := $(PURE),ctid/client/opening.py,ctid/client/structs.py,ctid/client/errors.py,ctid/client/patience.py
+PURE := $(PURE),ctid/client/following.py,ctid/client/mirror.py
 PURE_FLOOR := 100
 
-.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz schemas captures bench lab-up lab-down format lock clean
+.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz schemas captures client bench lab-up lab-down format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -76,6 +78,9 @@ schemas: $(READY)  ## publish the schemas and the API as they are now, unless th
 captures: $(READY) $(SYSTEM)  ## record the scenarios anew on the real Asterisk, with what they tell
 	rm -f tests/replay/scenarios/*
 	CTID_RECORD=$(CURDIR)/tests/replay/scenarios $(RUN)/pytest tests/e2e/test_scenarios_*.py -q
+
+client: $(READY)  ## write the Python client's structs and methods anew, from the table of operations
+	$(RUN)/python -m generate.client
 
 bench: $(READY) $(SYSTEM)  ## what is claimed, measured side by side
 	$(RUN)/python -m bench
