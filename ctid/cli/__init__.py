@@ -27,9 +27,9 @@ from ctid.cli import (
     truth,
     watch,
 )
-from ctid.cli.client import DEFAULT_URL, BadUrl, Client, Problem, Unreachable
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
+from ctid.client import DEFAULT_URL, BadUrl, Client, Refused, Unreachable, Unreadable
 from ctid.config import DEFAULT_PATH
 from ctid.logs import configure
 from ctid.model.words import CallState, Hear, Mode, Purpose, Scope
@@ -55,10 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = Output(as_json=getattr(arguments, "json", False))
     try:
         return _command(output, arguments)
-    except Problem as problem:
+    except Refused as problem:
         cure = "; set CTID_TOKEN, or --token-file" if problem.status == 401 else ""
         output.fail(problem.document, f"{problem}{cure} [{problem.code}]")
         return Exit.AUTH if problem.status in (401, 403) else Exit.REFUSED
+    except Unreadable as error:
+        output.fail({"code": "client.version", "detail": str(error)}, f"{error} [client.version]")
+        return Exit.REFUSED
     except BadUrl as error:
         output.fail({"code": "usage", "detail": str(error)}, str(error))
         return Exit.USAGE
@@ -93,7 +96,7 @@ async def _remotely(
     remote: _Remote, token: str | None, output: Output, arguments: argparse.Namespace
 ) -> Exit:
     url = getattr(arguments, "url", None) or os.environ.get("CTID_URL") or DEFAULT_URL
-    async with Client(url, token) as client:
+    async with Client(url, token, patience_s=0) as client:
         return await remote(client, output, arguments)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 from rich.text import Text
 
 from ctid.cli import law, words
-from ctid.cli.client import Client, as_entity, segment
+from ctid.cli.documents import act, as_entity
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
+from ctid.client import Client
+from ctid.client.http import segment
 from ctid.model.entities import Agent
 
 _EXAMPLES = """examples:
@@ -84,7 +86,7 @@ async def command_agent(client: Client, output: Output, arguments: argparse.Name
         body |= {"reason": arguments.reason, "when": "after_call" if arguments.after_call else "now"}
     if arguments.path == "extend-after-call-work":
         body["seconds"] = arguments.seconds
-    document = await client.act("POST", f"/agents/{segment(arguments.agent)}/{arguments.path}", body)
+    document = await act(client, "POST", f"/agents/{segment(arguments.agent)}/{arguments.path}", body)
     agent = as_entity(Agent, document["agent"])
     output.answer(document, _line(agent, unconfirmed=document["unconfirmed"]))
     return Exit.OK

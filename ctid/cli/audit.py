@@ -15,10 +15,12 @@ from ctid.audit.export import csv_of
 from ctid.audit.files import Files
 from ctid.audit.log import FOLDER
 from ctid.cli import words
-from ctid.cli.client import Client, segment
+from ctid.cli.documents import act, get
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.figures import instant
 from ctid.cli.output import Output, table
+from ctid.client import Client
+from ctid.client.http import segment
 from ctid.config import DEFAULT_PATH, ConfigError, load
 from ctid.model.instant import enc_hook
 
@@ -105,7 +107,7 @@ async def _records(client: Client, arguments: argparse.Namespace) -> list[dict[s
     asked["limit"] = _PAGE
     items: list[dict[str, Any]] = []
     while True:
-        page = await client.get("/audit", **asked)
+        page = await get(client, "/audit", **asked)
         items += page["items"]
         if not page["next"]:
             return items
@@ -166,7 +168,7 @@ def verify(output: Output, arguments: argparse.Namespace) -> Exit:
 
 async def verify_remotely(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Have the daemon verify them."""
-    return _verified(output, await client.get("/audit/verification", anchor=arguments.anchor))
+    return _verified(output, await get(client, "/audit/verification", anchor=arguments.anchor))
 
 
 def _verified(output: Output, found: dict[str, Any]) -> Exit:
@@ -190,7 +192,7 @@ def _verified(output: Output, found: dict[str, Any]) -> Exit:
 
 async def purge(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Purge every class, or tell what would go."""
-    report = await client.act("POST", "/retention/purge", {"dry_run": arguments.dry_run})
+    report = await act(client, "POST", "/retention/purge", {"dry_run": arguments.dry_run})
     rows = [
         (
             words.peer(kept["name"]),
@@ -215,14 +217,14 @@ def _path(arguments: argparse.Namespace) -> str:
 
 async def export_subject(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Hand out all that is kept about a person."""
-    output.document(await client.get(_path(arguments)))
+    output.document(await get(client, _path(arguments)))
     return Exit.OK
 
 
 async def erase_subject(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Erase what may be erased of a person."""
     query = "?dry_run=true" if arguments.dry_run else ""
-    report = await client.act("DELETE", f"{_path(arguments)}{query}")
+    report = await act(client, "DELETE", f"{_path(arguments)}{query}")
     rows = [
         (
             words.peer(part["name"]),

@@ -9,9 +9,11 @@ from rich.text import Text
 
 from ctid.calls.words import RecordingEntry
 from ctid.cli import words
-from ctid.cli.client import Client, as_entity, segment
+from ctid.cli.documents import act, as_entity, get
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output, table
+from ctid.client import Client
+from ctid.client.http import segment
 from ctid.model.entities import Call
 
 _EXAMPLES = """examples:
@@ -97,7 +99,7 @@ async def command_call(client: Client, output: Output, arguments: argparse.Names
         case "record":
             body |= {"action": arguments.action, "basis": arguments.basis}
     path = _PATHS.get(arguments.what, arguments.what)
-    document = await client.act("POST", f"/calls/{segment(arguments.call)}/{path}", body)
+    document = await act(client, "POST", f"/calls/{segment(arguments.call)}/{path}", body)
     _answer(output, document)
     return Exit.OK
 
@@ -105,14 +107,14 @@ async def command_call(client: Client, output: Output, arguments: argparse.Names
 async def dial(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Call a number with an agent's phone, and show the call."""
     body = {"agent": arguments.agent, "number": arguments.number}
-    _answer(output, await client.act("POST", "/calls", body))
+    _answer(output, await act(client, "POST", "/calls", body))
     return Exit.OK
 
 
 async def message(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Send a text, and say by which ways it went."""
     path = f"/agents/{segment(arguments.agent)}/message"
-    document = await client.act("POST", path, {"text": arguments.text})
+    document = await act(client, "POST", path, {"text": arguments.text})
     ways = [name for way, name in (("sip", "to her phone"), ("mqtt", "by the broker")) if document[way]]
     line = words.peer(f"{document['agent']}: sent {' and '.join(ways)}")
     if document["reason"]:
@@ -124,7 +126,7 @@ async def message(client: Client, output: Output, arguments: argparse.Namespace)
 async def recordings(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """List recordings, the newest first; the first hundred that match."""
     filters = {name: value for name in _OF if (value := getattr(arguments, name))}
-    document = await client.get("/recordings", **filters)
+    document = await get(client, "/recordings", **filters)
     now = time.time()
     rows = []
     for item in document["items"]:

@@ -10,9 +10,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ctid.cli import words
-from ctid.cli.client import Client, Problem, segment
+from ctid.cli.documents import get
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output, table
+from ctid.client import Client, Refused
+from ctid.client.http import segment
 from ctid.history.entries import KINDS
 from ctid.model.instant import from_rfc3339, to_rfc3339
 
@@ -52,7 +54,7 @@ async def figures(client: Client, output: Output, arguments: argparse.Namespace)
     asked = {"since": _midnight(*time.localtime()[:3])} | asked
     if arguments.calls:
         return await _calls(client, output, asked | ({"kind": arguments.kind} if arguments.kind else {}))
-    document = await client.get("/figures", **asked)
+    document = await get(client, "/figures", **asked)
     for kind in ("queue", "agent"):
         if not document[f"{kind}s"]:
             await _check(client, kind, asked)
@@ -64,28 +66,28 @@ async def _check(client: Client, kind: str, asked: dict[str, str]) -> None:
     """Check a filter by which nothing was found; of who is gone by now there may be figures all the same.
 
     Raises:
-        Problem: there is no such queue or agent.
+        Refused: there is no such queue or agent.
     """
     ident = asked.get(kind)
     if ident is None:
         return
     try:
-        await client.get(f"/{kind}s/{segment(ident)}")
-    except Problem as problem:
+        await get(client, f"/{kind}s/{segment(ident)}")
+    except Refused as problem:
         if problem.status != 404:
             raise
         detail = (
             f"nothing is counted of the {kind} {ident!r}, and no {kind} has this id now; "
             f"`ctid {kind}s` lists those there are"
         )
-        raise Problem({**problem.document, "detail": detail}) from problem
+        raise Refused({**problem.document, "detail": detail}) from problem
 
 
 async def _calls(client: Client, output: Output, asked: dict[str, str]) -> Exit:
     items: list[dict[str, Any]] = []
     asked |= {"limit": str(_PAGE)}
     while True:
-        page = await client.get("/figures/calls", **asked)
+        page = await get(client, "/figures/calls", **asked)
         items += page["items"]
         if not page["next"]:
             break

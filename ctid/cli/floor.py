@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ctid.cli import words
-from ctid.cli.client import as_entity
+from ctid.cli.documents import as_entity
 from ctid.cli.output import table
 from ctid.logs import clean
 from ctid.model.entities import ENTITIES, Agent, Call, Entity, Help, Pbx, Queue, Supervision

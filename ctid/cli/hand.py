@@ -8,9 +8,11 @@ from typing import Any
 from rich.text import Text
 
 from ctid.cli import floor, words
-from ctid.cli.client import Client, as_entity, segment
+from ctid.cli.documents import act, as_entity, listed
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
+from ctid.client import Client
+from ctid.client.http import segment
 from ctid.model.entities import Help, Supervision
 from ctid.model.words import HelpState, Mode
 
@@ -60,7 +62,7 @@ def add_to(add: Callable[[str, str], argparse.ArgumentParser], common: argparse.
 async def hands(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """List the raised hands."""
     filters = {"team": arguments.team} if arguments.team else {}
-    items, seq = await client.items("/help", **filters)
+    items, seq = await listed(client, "/help", **filters)
     raised = [as_entity(Help, item) for item in items]
     shown = floor.hands(raised, time.time()) if raised else Text("no hand is raised", style="dim")
     output.answer({"items": items, "seq": seq}, shown)
@@ -70,7 +72,7 @@ async def hands(client: Client, output: Output, arguments: argparse.Namespace) -
 async def raise_hand(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Ask for help."""
     body = {"text": arguments.text}
-    document = await client.act("POST", f"/agents/{segment(arguments.agent)}/help", body)
+    document = await act(client, "POST", f"/agents/{segment(arguments.agent)}/help", body)
     output.answer(document, _line(document))
     return Exit.OK
 
@@ -78,7 +80,7 @@ async def raise_hand(client: Client, output: Output, arguments: argparse.Namespa
 async def claim(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Step in; returns once the supervisor is in the call."""
     body = {"via": {"phone": arguments.phone}, "mode": arguments.mode}
-    document = await client.act("POST", f"/help/{segment(arguments.hand)}/claim", body)
+    document = await act(client, "POST", f"/help/{segment(arguments.hand)}/claim", body)
     session = as_entity(Supervision, document)
     said = f"{words.supervised(session)}, session {session.id} with {session.agent}"
     cure = f"\n`ctid switch {session.id} whisper` speaks to her, `ctid leave {session.id}` leaves"
@@ -88,7 +90,7 @@ async def claim(client: Client, output: Output, arguments: argparse.Namespace) -
 
 async def lower(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Take a hand down."""
-    document = await client.act("DELETE", f"/help/{segment(arguments.hand)}")
+    document = await act(client, "DELETE", f"/help/{segment(arguments.hand)}")
     output.answer(document, _line(document))
     return Exit.OK
 

@@ -7,16 +7,18 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ctid.cli import words
-from ctid.cli.client import Client, segment
+from ctid.cli.documents import get
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output, table
+from ctid.client import Client
+from ctid.client.http import segment
 
 _PAGE = "500"
 
 
 async def periods(client: Client, output: Output, _arguments: argparse.Namespace) -> Exit:
     """Tell when agents may be listened to."""
-    document = await client.get("/periods")
+    document = await get(client, "/periods")
     output.answer(document, _periods(document))
     return Exit.OK
 
@@ -51,7 +53,7 @@ def _bounds(law: dict[str, Any]) -> str:
 
 async def draw(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Draw an agent of a team at random."""
-    document = await client.get("/draw", team=arguments.team)
+    document = await get(client, "/draw", team=arguments.team)
     among = " ".join(document["among"])
     output.answer(document, Text(f"{document['agent']}  (among {among}; seed {document['seed']})"))
     return Exit.OK
@@ -63,7 +65,7 @@ async def sessions(client: Client, output: Output, arguments: argparse.Namespace
     items: list[dict[str, Any]] = []
     asked = {"limit": _PAGE}
     while True:
-        page = await client.get(path, **asked)
+        page = await get(client, path, **asked)
         items += page["items"]
         if not page["next"]:
             break

@@ -8,9 +8,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ctid.cli import floor, words
-from ctid.cli.client import Client, as_entity
+from ctid.cli.documents import as_entity, get, listed
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output, table
+from ctid.client import Client
 from ctid.logs import clean
 from ctid.model.entities import Agent, Call, Pbx, Queue, Supervision
 from ctid.model.instant import from_rfc3339
@@ -19,7 +20,7 @@ from ctid.model.words import AgentState
 
 async def status(client: Client, output: Output, _arguments: argparse.Namespace) -> Exit:
     """Tell what runs, and how its links are."""
-    document = await client.get("/status")
+    document = await get(client, "/status")
     output.answer(document, _status(document))
     return Exit.OK
 
@@ -58,7 +59,7 @@ def _broker(broker: dict[str, Any] | None) -> Text:
 async def agents(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """List the agents."""
     filters = {name: value for name in ("state", "team", "queue") if (value := getattr(arguments, name))}
-    items, seq = await client.items("/agents", **filters)
+    items, seq = await listed(client, "/agents", **filters)
     now = time.time()
     rows = []
     for item in items:
@@ -95,7 +96,7 @@ async def agents(client: Client, output: Output, arguments: argparse.Namespace) 
 
 async def queues(client: Client, output: Output, _arguments: argparse.Namespace) -> Exit:
     """List the queues, who waits and how the members stand."""
-    items, seq = await client.items("/queues")
+    items, seq = await listed(client, "/queues")
     now = time.time()
     shown = [as_entity(Queue, item) for item in items]
     columns = [
@@ -112,7 +113,7 @@ async def queues(client: Client, output: Output, _arguments: argparse.Namespace)
 async def calls(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """List the live calls."""
     filters = {name: value for name in ("state", "queue") if (value := getattr(arguments, name))}
-    items, seq = await client.items("/calls", **filters)
+    items, seq = await listed(client, "/calls", **filters)
     now = time.time()
     rows = []
     for item in items:
@@ -137,7 +138,7 @@ async def calls(client: Client, output: Output, arguments: argparse.Namespace) -
 
 async def supervisions(client: Client, output: Output, _arguments: argparse.Namespace) -> Exit:
     """List the sessions that go on."""
-    items, seq = await client.items("/supervisions")
+    items, seq = await listed(client, "/supervisions")
     now = time.time()
     rows = [floor.supervision_row(as_entity(Supervision, item), now) for item in items]
     output.answer(

@@ -8,9 +8,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ctid.cli import words
-from ctid.cli.client import Client, as_entity, segment
+from ctid.cli.documents import act, as_entity, get
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output, table
+from ctid.client import Client
+from ctid.client.http import segment
 from ctid.coaching.sheets import BEST, Sheet
 from ctid.model.instant import to_rfc3339
 
@@ -84,7 +86,7 @@ async def sheets(client: Client, output: Output, arguments: argparse.Namespace) 
     page: dict[str, Any] = {"next": ""}
     while page["next"] is not None:
         cursor = {"cursor": page["next"]} if page["next"] else {}
-        page = await client.get("/sheets", **params, **cursor)
+        page = await get(client, "/sheets", **params, **cursor)
         items += page["items"]
     rows = [
         (
@@ -108,14 +110,14 @@ async def write(client: Client, output: Output, arguments: argparse.Namespace) -
     body: dict[str, Any] = {"grades": dict(arguments.grade), "text": arguments.text or ""}
     if arguments.agent:
         body["agent"] = arguments.agent
-    document = await client.act("POST", f"/supervisions/{segment(arguments.session)}/sheet", body)
+    document = await act(client, "POST", f"/supervisions/{segment(arguments.session)}/sheet", body)
     output.answer(document, _shown(_read(document)))
     return Exit.OK
 
 
 async def show(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Read one."""
-    document = await client.get(f"/sheets/{segment(arguments.sheet)}")
+    document = await get(client, f"/sheets/{segment(arguments.sheet)}")
     output.answer(document, _shown(_read(document)))
     return Exit.OK
 
@@ -125,7 +127,7 @@ async def mend(client: Client, output: Output, arguments: argparse.Namespace) ->
     body: dict[str, Any] = {"grades": dict(arguments.grade)}
     if arguments.text is not None:
         body["text"] = arguments.text
-    document = await client.act("PATCH", f"/sheets/{segment(arguments.sheet)}", body)
+    document = await act(client, "PATCH", f"/sheets/{segment(arguments.sheet)}", body)
     output.answer(document, _shown(_read(document)))
     return Exit.OK
 
@@ -133,7 +135,7 @@ async def mend(client: Client, output: Output, arguments: argparse.Namespace) ->
 async def comment(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Answer one."""
     body = {"text": arguments.text}
-    document = await client.act("POST", f"/sheets/{segment(arguments.sheet)}/comment", body)
+    document = await act(client, "POST", f"/sheets/{segment(arguments.sheet)}/comment", body)
     output.answer(document, _shown(_read(document)))
     return Exit.OK
 

@@ -7,15 +7,18 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from rich.text import Text
 
 from ctid.cli import words
-from ctid.cli.client import Client, Problem, Unreachable, as_entity, segment
+from ctid.cli.documents import act, as_entity, listed
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output
+from ctid.client import Client, ClientError
+from ctid.client.http import segment
 from ctid.model.entities import Supervision
 from ctid.model.words import Hear, Mode, SupervisionState
 from ctid.tasks import TaskOwner
@@ -65,8 +68,8 @@ class Stay:
 
     async def _start(self, body: Mapping[str, Any]) -> None:
         try:
-            document = await self._client.act("POST", "/supervisions", body)
-        except (Problem, Unreachable) as error:
+            document = await act(self._client, "POST", "/supervisions", body)
+        except ClientError as error:
             self._inbox.put_nowait(("failed", error))
         else:
             self._inbox.put_nowait(("started", as_entity(Supervision, document)))
@@ -95,11 +98,11 @@ class Stay:
         """End the session that rings; should that fail, it is left as soon as it begins."""
         self._output.show(Text("leaving …"))
         try:
-            items, _ = await self._client.items("/supervisions")
+            items, _ = await listed(self._client, "/supervisions")
             for item in items:
                 if (item["phone"], item["state"]) == (phone, SupervisionState.RINGING):
-                    await self._client.act("DELETE", _path(item["id"]))
-        except (Problem, Unreachable) as error:
+                    await act(self._client, "DELETE", _path(item["id"]))
+        except ClientError as error:
             self._output.fail({}, f"the phone rings on, {error}")
 
     async def _handle(self, session: Supervision) -> Exit:
@@ -129,8 +132,8 @@ class Stay:
 
     async def _change(self, session: Supervision, wanted: Mapping[str, Any]) -> Supervision:
         try:
-            document = await self._client.act("PATCH", _path(session.id), wanted)
-        except (Problem, Unreachable) as error:
+            document = await act(self._client, "PATCH", _path(session.id), wanted)
+        except ClientError as error:
             self._output.fail({}, f"not switched, still {session.mode}: {error}")
             return session
         changed = as_entity(Supervision, document)
@@ -152,18 +155,18 @@ class Stay:
             # Ending the session now would hang up on the customer, whom nobody else serves any more.
             self._output.show(Text("the customer stays with you: hang up by your phone"))
             return Exit.OK
-        await self._client.act("DELETE", _path(session.id))
+        await act(self._client, "DELETE", _path(session.id))
         self._output.show(Text("left; the call goes on" if session.call else "left"))
         return Exit.OK
 
     async def _follow(self, ident: str) -> None:
         """Put the session's changes and its end into the inbox; connects again by itself."""
+        changes = self._client.changes(kinds=["supervision"], ids=[ident], patience_s=0)
         while True:
             try:
-                async with aclosing(self._client.events(kind="supervision", id=ident)) as messages:
-                    async for message in messages:
-                        self._take(message)
-            except (Problem, Unreachable) as error:
+                async for _ in changes:
+                    self._take(msgspec.json.decode(changes.message))
+            except ClientError as error:
                 self._output.fail({}, f"the session is not followed for now: {error}")
             await asyncio.sleep(RETRY_S)
 

@@ -5,10 +5,12 @@ import sys
 from typing import Any
 
 from ctid.cli import words
-from ctid.cli.client import Client, Problem, as_entity, segment
+from ctid.cli.documents import act, as_entity, get
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output
 from ctid.cli.stay import Stay
+from ctid.client import Client, Refused
+from ctid.client.http import segment
 from ctid.model.entities import Supervision
 from ctid.model.words import Mode
 
@@ -28,7 +30,7 @@ async def supervise(client: Client, output: Output, arguments: argparse.Namespac
         **{name: value for name in _ASKED if (value := getattr(arguments, name)) is not None},
     }
     if output.as_json or arguments.detach or not sys.stdin.isatty():
-        document = await client.act("POST", "/supervisions", body)
+        document = await act(client, "POST", "/supervisions", body)
         output.answer(document, words.session(as_entity(Supervision, document)))
         return Exit.OK
     return await Stay(client, output).run(body)
@@ -43,14 +45,14 @@ async def switch(client: Client, output: Output, arguments: argparse.Namespace) 
         "lead": arguments.lead or None,
     }
     body = {name: value for name, value in asked.items() if value is not None}
-    document = await client.act("PATCH", f"/supervisions/{segment(arguments.session)}", body)
+    document = await act(client, "PATCH", f"/supervisions/{segment(arguments.session)}", body)
     output.answer(document, words.session(as_entity(Supervision, document)))
     return Exit.OK
 
 
 async def leave(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """End a session; the call goes on."""
-    document = await client.act("DELETE", f"/supervisions/{segment(arguments.session)}")
+    document = await act(client, "DELETE", f"/supervisions/{segment(arguments.session)}")
     session = as_entity(Supervision, document)
     rest = "" if session.mode is Mode.TAKEOVER or session.call is None else "; the call goes on"
     output.answer(document, words.peer(f"session {session.id} ended{rest}"))
@@ -61,11 +63,11 @@ async def _target(client: Client, ident: str) -> dict[str, Any]:
     """Tell an agent's id from a call's by asking: ids are opaque, and both may have any form."""
     for kind in ("agent", "call"):
         try:
-            await client.get(f"/{kind}s/{segment(ident)}")
-        except Problem as problem:
+            await get(client, f"/{kind}s/{segment(ident)}")
+        except Refused as problem:
             if problem.status != 404:
                 raise
         else:
             return {kind: ident}
     detail = f"there is no agent and no call {ident!r}; `ctid agents` and `ctid calls` list those there are"
-    raise Problem({"status": 404, "code": "agent.unknown", "title": "Not found", "detail": detail})
+    raise Refused({"status": 404, "code": "agent.unknown", "title": "Not found", "detail": detail})

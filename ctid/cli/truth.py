@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ctid.cli import words
-from ctid.cli.client import Client, Problem, as_entity, segment
+from ctid.cli.documents import act, as_entity, get
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output, table
+from ctid.client import Client, Refused
+from ctid.client.http import segment
 from ctid.logs import clean
 from ctid.model.entities import Agent
 from ctid.model.instant import from_rfc3339
@@ -41,7 +43,7 @@ def add_to(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 async def explain(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:
     """Tell the story of an agent."""
-    story = await client.get(f"/agents/{segment(arguments.id)}/story")
+    story = await get(client, f"/agents/{segment(arguments.id)}/story")
     output.answer(story, _story(story, output.console.width))
     return Exit.OK
 
@@ -112,16 +114,16 @@ async def ghosts(client: Client, output: Output, arguments: argparse.Namespace) 
     """Reconcile, then list what is doubted by kind and id, and what the reconcile mended.
 
     Raises:
-        Problem: among others, a PBX could not be asked; the detail names what lists without asking.
+        Refused: among others, a PBX could not be asked; the detail names what lists without asking.
     """
     try:
         mended = [] if arguments.no_reconcile else await _reconcile(client, None)
-    except Problem as problem:
+    except Refused as problem:
         if not problem.code.startswith("pbx."):
             raise
         cure = "`ctid ghosts --no-reconcile` lists what is doubted without asking the PBX again"
-        raise Problem({**problem.document, "detail": f"{problem}; {cure}"}) from problem
-    found = await client.get("/ghosts")
+        raise Refused({**problem.document, "detail": f"{problem}; {cure}"}) from problem
+    found = await get(client, "/ghosts")
     found["ghosts"].sort(key=lambda ghost: (ghost["kind"], ghost["id"]))
     parts: list[RenderableType] = []
     if any(one["drift"] for one in mended):
@@ -155,8 +157,8 @@ async def reconcile(client: Client, output: Output, arguments: argparse.Namespac
 
 
 async def _reconcile(client: Client, pbx: str | None) -> list[dict[str, Any]]:
-    pbxs = [pbx] if pbx else [link["id"] for link in (await client.get("/status"))["pbxs"]]
-    return [await client.act("POST", f"/pbxs/{segment(ident)}/reconcile", {}) for ident in pbxs]
+    pbxs = [pbx] if pbx else [link["id"] for link in (await get(client, "/status"))["pbxs"]]
+    return [await act(client, "POST", f"/pbxs/{segment(ident)}/reconcile", {}) for ident in pbxs]
 
 
 def _drift(mended: list[dict[str, Any]]) -> RenderableType:

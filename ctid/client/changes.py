@@ -35,6 +35,8 @@ class Changes:
 
     def __init__(self, http: Http, wanted: Mapping[str, Any], patience_s: float | None) -> None:
         self.trouble = "connecting"
+        self.message = ""
+        """The JSON of what the last item was told by, as it came."""
         self._http = http
         self._wanted = wanted
         self._patience_s = patience_s
@@ -52,7 +54,8 @@ class Changes:
             try:
                 if self._socket is None:
                     self._socket = await self._connected()
-                item = self._following.take(await self._heard(self._socket))
+                text = await self._heard(self._socket)
+                item = self._following.take(text)
             except Lost as lost:
                 await self._hang_up()
                 await self._wait(str(lost))
@@ -60,6 +63,7 @@ class Changes:
             self.trouble, self._alone_since = "", None
             self._waits.reset()
             if item is not None:
+                self.message = text
                 return item
         raise StopAsyncIteration
 

@@ -126,6 +126,20 @@ class Http:
         raw = await self.ask(method, path, query=query, body=body)
         return read(kind, raw)
 
+    async def document(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        key: str | None = None,
+    ) -> dict[str, Any]:
+        """Carry out an operation; returns its answer, whole, as it came. Raises as `ask`."""
+        raw = await self.ask(method, path, query=query, body=body, key=key)
+        document: dict[str, Any] = msgspec.json.decode(raw)
+        return document
+
     async def ask(
         self,
         method: str,
@@ -133,12 +147,16 @@ class Http:
         *,
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> bytes:
-        """Carry out an operation; returns the JSON of its answer as it came. Raises as `result`."""
+        """Carry out an operation; returns the JSON of its answer as it came. Raises as `result`.
+
+        `key` is a command's idempotency key where the caller has one; else it gets one of its own.
+        """
         loop = asyncio.get_running_loop()
         until, waits = loop.time() + self.patience_s, Waits(random.random)
         command = method != "GET"
-        headers = {KEY: uuid4().hex} if command else {}
+        headers = {KEY: key or uuid4().hex} if command else {}
         if command and self._boot is None and self.patience_s > 0:
             await self._learn_boot()
         boot, lost = self._boot, False

@@ -9,7 +9,9 @@ from pathlib import Path
 from msgspec import Struct
 from rich.console import Console
 
-from ctid.cli.client import Client, Problem, Unreachable, segment
+from ctid.cli.documents import get, listed
+from ctid.client import Client, Refused, Unreachable
+from ctid.client.http import segment
 from ctid.model.words import Mode
 from ctid.tasks import TaskOwner
 from lab import daemon, home, pictures, roster, speech, tones, trial
@@ -104,13 +106,13 @@ class Demo:
             Phones(
                 self._rig.ports.sip, per_process=PER_PROCESS, folder=self._rig.paths.log / "phones"
             ) as phones,
-            Client(daemon.url_of(self._rig), token) as api,
+            Client(daemon.url_of(self._rig), token, patience_s=0) as api,
         ):
             self._tasks.spawn("show", self._show(phones, api))
             self._tasks.spawn("rig", self._watch_rig())
             await self._over.wait()
             await self._tasks.close()
-            if isinstance(self._failure, Problem | Unreachable):
+            if isinstance(self._failure, Refused | Unreachable):
                 raise LabError(f"ctid refused: {self._failure}") from self._failure
             if self._failure is not None:
                 raise self._failure
@@ -162,11 +164,11 @@ class Demo:
     async def _keep_sessions(self, stage: Stage, api: Client) -> None:
         """Leave the parties of each session alone, whoever started it."""
         while True:
-            sessions, _ = await api.items("/supervisions")
+            sessions, _ = await listed(api, "/supervisions")
             for session in sessions:
                 try:
-                    call = await api.get(f"/calls/{segment(session['call'])}")
-                except Problem as problem:
+                    call = await get(api, f"/calls/{segment(session['call'])}")
+                except Refused as problem:
                     if problem.status != 404:
                         raise
                     continue  # it has ended since
@@ -188,7 +190,7 @@ class Demo:
         """End the session, and leave nobody paused, where the rig goes on without the demo."""
         try:
             await trial.leave(api)
-        except Problem as problem:
+        except Refused as problem:
             if problem.code != "supervision.unknown":
                 raise
         for agent in roster.AGENTS:
@@ -233,13 +235,13 @@ async def try_once(folder: Path, what: str) -> int:
     if rig is None:
         raise LabError(f"no demo runs in {folder}: start one with `make demo`")
     token = daemon.tokens_of(rig)["supervisor"]
-    async with remote_stage(folder) as stage, Client(daemon.url_of(rig), token) as api:
+    async with remote_stage(folder) as stage, Client(daemon.url_of(rig), token, patience_s=0) as api:
         try:
             if what == "leave":
                 print("she has left; the call goes on" if await trial.leave(api) else "she is in no call")
                 return 0
             shown = await trial.try_mode(api, stage, Mode(what))
-        except (Problem, Unreachable) as problem:
+        except (Refused, Unreachable) as problem:
             raise LabError(f"ctid refused: {problem}") from problem
     show(console(), shown)
     return 0 if shown.picture.right else 1

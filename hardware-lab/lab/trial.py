@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from ctid.cli.client import Client, Problem, segment
+from ctid.cli.documents import act, get, listed
+from ctid.client import Client, Refused
+from ctid.client.http import segment
 from ctid.model.words import CallState, Mode, Role
 from lab.errors import LabError
 from lab.pictures import Picture
@@ -35,7 +37,7 @@ async def try_mode(api: Client, stage: Watcher, mode: Mode) -> Trial:
 
     Raises:
         LabError: within 30 s there was no call to step into.
-        Problem: ctid refused.
+        Refused: ctid refused.
     """
     asked: dict[str, float] = {}
     session = await _session(api)
@@ -59,12 +61,12 @@ async def leave(api: Client) -> bool:
     session = await _session(api)
     if session is None:
         return False
-    await api.act("DELETE", f"/supervisions/{segment(session['id'])}")
+    await act(api, "DELETE", f"/supervisions/{segment(session['id'])}")
     return True
 
 
 async def _session(api: Client) -> dict[str, Any] | None:
-    sessions, _ = await api.items("/supervisions")
+    sessions, _ = await listed(api, "/supervisions")
     return next((session for session in sessions if session["phone"] == SUPERVISOR), None)
 
 
@@ -75,7 +77,7 @@ async def _begin(
     deadline = time.monotonic() + FIND_SECONDS
     refusal = ""
     while time.monotonic() < deadline:
-        calls, _ = await api.items("/calls", state=str(CallState.CONNECTED))
+        calls, _ = await listed(api, "/calls", state=str(CallState.CONNECTED))
         for call in calls:
             agent, customer = _number(call, Role.AGENT), _number(call, Role.CUSTOMER)
             if not agent or not customer or call["supervisions"] or not await stage.keep(agent, customer):
@@ -89,7 +91,7 @@ async def _begin(
             }
             try:
                 return await _timed(asked, api, "POST", "/supervisions", body), agent, customer
-            except Problem as problem:
+            except Refused as problem:
                 if problem.code not in _OVER:
                     raise
                 asked.clear()
@@ -99,7 +101,7 @@ async def _begin(
 
 
 async def _customer_of(api: Client, call: str) -> str:
-    return _number(await api.get(f"/calls/{segment(call)}"), Role.CUSTOMER)
+    return _number(await get(api, f"/calls/{segment(call)}"), Role.CUSTOMER)
 
 
 def _number(call: dict[str, Any], role: Role) -> str:
@@ -114,7 +116,7 @@ async def _timed(
     asked: dict[str, float], api: Client, method: str, path: str, body: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     began = time.monotonic()
-    document = await api.act(method, path, body)
+    document = await act(api, method, path, body)
     mode = f" {body['mode']}" if body else ""
     asked[f"{method}{mode}"] = time.monotonic() - began
     return document

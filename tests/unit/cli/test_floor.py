@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ctid.cli.client import Problem
 from ctid.cli.floor import Floor, picture
+from ctid.client import Unreadable
 from ctid.model.instant import from_rfc3339
 
 from .conftest import AGENT, AT, QUEUE, SESSION, SNAPSHOT
@@ -170,5 +170,5 @@ def test_of_two_sessions_with_an_agent_the_leading_one_is_told(floor: Floor) -> 
 
 def test_other_version(floor: Floor) -> None:
     """An entity in a form that is not known is a problem that says so, and no traceback."""
-    with pytest.raises(Problem, match="different versions"):
+    with pytest.raises(Unreadable, match="different versions"):
         floor.apply(change("agent", "1001", {**AGENT, "state": "juggling"}), NOW)

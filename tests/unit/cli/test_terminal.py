@@ -286,9 +286,11 @@ def test_watch_says_stale_and_comes_back(server: FakeCtid, terminal: Open) -> No
     watching = terminal("watch")
     watching.until("Alice")
     server.messages = [{**SNAPSHOT, "entities": {"agents": [{**AGENT, "name": "Bruno"}]}}]
+    server.answers["GET /events"] = problem(503, "internal", "it stops")
     server.hang_up()
     watching.until("STALE")
     watching.until("Alice")
+    del server.answers["GET /events"]
     watching.until("Bruno")
     watching.process.send_signal(signal.SIGINT)
     assert watching.ended() == Exit.INTERRUPTED
