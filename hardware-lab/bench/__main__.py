@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from bench import click, figures, ingest, mqtt, sockets, switch, whisper
+from bench import click, figures, ingest, latency, mqtt, sockets, switch, whisper
 from bench.figures import Report
 
 BENCHES: dict[str, Callable[[], Report]] = {
@@ -19,6 +19,7 @@ BENCHES: dict[str, Callable[[], Report]] = {
     "switch": switch.run,
     "whisper": whisper.run,
     "mqtt": mqtt.run,
+    "latency": latency.run,
     "sockets": sockets.run,
 }
 

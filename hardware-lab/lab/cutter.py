@@ -4,6 +4,7 @@ import selectors
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -47,11 +48,13 @@ class Cutter:
     """Relays TCP from 127.0.0.1:`port` to 127.0.0.1:`target`; a context manager with a thread of its own.
 
     Its port is chosen at once, so that a configuration can name it before anything runs. While it relays
-    nothing is lost, doubled or put in another order, and one side's end of writing is passed on.
+    nothing is lost, doubled or put in another order, and one side's end of writing is passed on. `told` is
+    called, in that thread, with each piece that was passed on to a client.
     """
 
-    def __init__(self, target: int = 0) -> None:
+    def __init__(self, target: int = 0, told: Callable[[bytes], None] | None = None) -> None:
         self.target = target
+        self._told = told
         self._listener: socket.socket | None = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
         self._connections: list[Connection] = []
@@ -217,8 +220,9 @@ class Cutter:
             client.close()
             target.close()
             return
-        client.setblocking(False)
-        target.setblocking(False)
+        for end in (client, target):
+            end.setblocking(False)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as both programs' own sockets
         self._connections.append(Connection(client, target))
 
     def _pump(self, pipe: Pipe, *, from_client: bool) -> None:
@@ -234,6 +238,8 @@ class Cutter:
                     self._stop_after = b""
                     self._is_stalled = True
                     self.stopped.set()
+                if self._told is not None and not from_client:
+                    self._told(pipe.waiting[:sent])
                 pipe.waiting = pipe.waiting[sent:]
         except BlockingIOError:
             return
