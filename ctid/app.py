@@ -24,7 +24,7 @@ from ctid.agents.policy import Placement
 from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
 from ctid.api.auth import TokenTable
-from ctid.api.bus import CARRIED, BusCarrier
+from ctid.api.bus import BusCarrier
 from ctid.api.context import ApiContext, Limits, Web
 from ctid.api.door import Door
 from ctid.api.origins import Origins
@@ -351,7 +351,7 @@ class _Rooms:
         now = asyncio.get_running_loop().time
         door = Door(context, now)
         if publisher is not None:
-            publisher.serve(CARRIED, BusCarrier(door).carry_out)
+            publisher.serve(BusCarrier(door))
         await self._serve(stack, door)
         watch = partial(vitals.keep_notified, hub, notifier, pbxs, now, vitals.GRACE_S)
         self._spawn(stack, "vitals", watch)

@@ -52,7 +52,7 @@ class MethodNotAllowed(CtidError):
 
 
 class OperationUnknown(CtidError):
-    """A socket asked for an operation that is not in the table."""
+    """A socket, or a topic, asked for an operation that is not in the table."""
 
     code = "request.operation_unknown"
     status = 404
@@ -101,6 +101,14 @@ class OtherBoot(CtidError):
     code = "request.other_boot"
     status = 412
     title: ClassVar[str] = "ctid has begun anew since"
+
+
+class ReplyTooLarge(CtidError):
+    """The answer is larger than its carrier takes."""
+
+    code = "reply.too_large"
+    status = 413
+    title: ClassVar[str] = "The answer is too large for this carrier"
 
 
 class NotReady(CtidError):

@@ -179,6 +179,7 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> dict[str, An
         "summary": operation.summary,
         "description": f"{operation.description}\n\nRoles: {', '.join(sorted(operation.roles))}.",
         "x-roles": sorted(operation.roles),
+        "x-idempotency": operation.idempotency,
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": properties[name]} for name in in_path
         ],

@@ -12,9 +12,9 @@ from ctid.api.auth import chosen_subprotocol
 from ctid.api.decoding import json_object, message_of, query_params
 from ctid.api.dispatch import encoded, refusal
 from ctid.api.door import Door
-from ctid.api.errors import MalformedRequest, OperationUnknown, TooManyRequests, UpgradeRequired
+from ctid.api.errors import MalformedRequest, TooManyRequests, UpgradeRequired
 from ctid.api.follower import Follower, Followers
-from ctid.api.operations import OPERATIONS, Operation
+from ctid.api.operations import Operation, operation_named
 from ctid.api.outgoing import unsent
 from ctid.api.replays import Answer, key_of
 from ctid.api.stream import CLOSE_EXPIRED, CLOSE_SLOW, EXPIRED, TOO_SLOW, ReplyMessage, StreamRequest
@@ -205,12 +205,7 @@ class Socket:
                 ident = given
             message = message_of(OperationMessage, document)
             key = key_of([] if message.key is None else [message.key], "key")
-            operation = OPERATIONS.get(message.operation)
-            if operation is None:
-                known = ", ".join(OPERATIONS)
-                raise OperationUnknown(
-                    f"there is no operation of this name; there are: {known}", field="operation"
-                )
+            operation = operation_named(message.operation)
             name = operation.name
             self._context.tokens.check_expiry(self._user, self._context.clock.now())
             self._sockets.gate.admit(self._user, command=operation.is_command)

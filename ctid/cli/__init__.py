@@ -12,6 +12,7 @@ import structlog
 
 from ctid.cli import (
     agent,
+    api,
     audit,
     broker,
     call,
@@ -38,7 +39,8 @@ from ctid.supervision.requests import ModeAsked
 log = structlog.get_logger(__name__)
 
 _Remote = Callable[[Client, Output, argparse.Namespace], Awaitable[Exit]]
-_Local = Callable[[Output, argparse.Namespace], Exit]
+_Local = Callable[[Output, argparse.Namespace], Exit | None]
+"""None: it has to be asked of ctid."""
 
 _MOST_DAYS = 3660
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
@@ -82,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(output: Output, arguments: argparse.Namespace) -> Exit:
     at_home: _Local | None = getattr(arguments, "local", None)
-    if at_home is not None:
-        return at_home(output, arguments)
+    if at_home is not None and (ended := at_home(output, arguments)) is not None:
+        return ended
     remote: _Remote = arguments.remote
     token, problem = _token(arguments)
     if problem:
@@ -124,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
-    def add(name: str, summary: str) -> argparse.ArgumentParser:
+    def add(name: str, summary: str, *, helps: bool = True) -> argparse.ArgumentParser:
         return commands.add_parser(
             name,
             help=summary,
@@ -132,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog=HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[common],
+            add_help=helps,
         )
 
     command = add("run", "run the daemon in the foreground")
@@ -149,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     call.add_to(add, common)
     hand.add_to(add, common)
     sheet.add_to(add, common)
+    api.add_to(add("api", "any operation of the API by its name; alone: which there are", helps=False))
     truth.add_to(add)
     audit.add_to(add, common)
     _add_supervision(add)

@@ -12,6 +12,9 @@ class CommandDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The client's own; the answer has it."""
     params: dict[str, Any] = {}
     """As the operation takes them."""
+    key: str | None = None
+    """As the header `Idempotency-Key` of HTTP, and the same ones: the command is carried out once, however
+    often it comes with this key, and each time answered as at first."""
 
 
 class ReplyDocument(
@@ -25,3 +28,6 @@ class ReplyDocument(
     """The command's; left out where it had none."""
     result: Raw | UnsetType = UNSET
     problem: Raw | UnsetType = UNSET
+    """As over HTTP (RFC 9457)."""
+    replayed: bool = False
+    """It is the answer that the command's `key` got before; nothing was done this time."""

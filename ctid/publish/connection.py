@@ -147,15 +147,19 @@ class Connection(asyncio.Protocol):
         return (await self._either(answer)).codes[0]
 
     async def subscribe(
-        self, filters: Iterable[tuple[str, int]], *, no_local: bool = False
+        self, filters: Iterable[tuple[str, int]], *, no_local: bool = False, as_published: bool = False
     ) -> tuple[int, ...]:
-        """Ask for filters, each up to its QoS; returns the broker's codes. `no_local`: see `Wire.subscribe`.
+        """Ask for filters, each up to its QoS, as `Wire.subscribe` does; returns the broker's codes.
 
         Raises:
             BrokerLost: the connection is no more.
         """
         answer: asyncio.Future[Settled] = self._loop.create_future()
-        self._write(self._wire.subscribe(filters, answer, self._loop.time(), no_local=no_local))
+        self._write(
+            self._wire.subscribe(
+                filters, answer, self._loop.time(), no_local=no_local, as_published=as_published
+            )
+        )
         return (await self._either(answer)).codes
 
     async def unsubscribe(self, filters: Iterable[str]) -> None:

@@ -1,29 +1,26 @@
 """Commands that clients publish: what one asks, by whom, and where the answer goes. Knows no MQTT client.
 
-A client publishes on `…/command/<client>/<operation>` the document `{"id": …, "params": {…}}`, both optional,
-and is answered on `…/reply/<client>` or, by MQTT 5, on the response topic below it that it names. A broker
-does not tell who published: its access list must let nobody but the user `<client>` write there.
+A client publishes on `…/command/<client>/<operation>` and is answered on `…/reply/<client>` or, by MQTT 5, on
+the response topic below it that it names. What the documents say is the carrier's. A broker does not tell who
+published: its access list must let nobody but the user `<client>` write there.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Protocol
+from collections import Counter
+from typing import Protocol
 
-import msgspec
 import structlog
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from ctid.events.commanding import CommandDocument, ReplyDocument
 from ctid.events.topics import Topics
 from ctid.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 
-LONGEST_BYTES = 16 * 1024
-"""Of a command; no operation needs more."""
-LONGEST_ID = 128
-AT_ONCE = 32
-"""Commands that may be under way, of all clients together."""
+AT_ONCE = 16
+"""Commands of one client that may be under way; as many as of one WebSocket."""
+AT_ONCE_OF_ALL = 128
+"""The same, of all clients together."""
 REPLIES_WAITING = 256
 
 
@@ -34,6 +31,8 @@ class Command(Struct, frozen=True, kw_only=True):
     payload: bytes
     response_topic: str = ""
     correlation: bytes = b""
+    retained: bool = False
+    """It was published to be kept by the broker, or comes from there."""
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -44,59 +43,63 @@ class Reply(Struct, frozen=True, kw_only=True):
     correlation: bytes = b""
 
 
-class Outcome(Protocol):
-    """What came of an operation."""
+class CommandCarrier(Protocol):
+    """What carries commands out with the rights of a client, and words every answer.
 
-    @property
-    def status(self) -> int:
-        """HTTP's."""
+    `client` and `operation` are levels of the topic. It never raises what a client causes.
+    """
+
+    async def carry_out(self, client: str, operation: str, payload: bytes) -> bytes:
+        """Carry a command out; returns the reply's document."""
         ...
 
-    @property
-    def body(self) -> bytes:
-        """A JSON document; from the status 400 on a problem's."""
+    def refuse(self, operation: str, payload: bytes, why: str) -> bytes:
+        """The reply to a command that may not come in this way."""
         ...
 
-
-class _Refusal(Struct, frozen=True, kw_only=True):
-    """An outcome without any operation."""
-
-    status: int
-    body: bytes
-
-
-CarryOut = Callable[[str, str, Mapping[str, Any]], Awaitable[Outcome]]
-"""Carries out an operation with the rights of a client, by its name; never raises what a client causes."""
+    def refuse_one_more(self, operation: str, payload: bytes, why: str) -> bytes:
+        """The reply to a command that comes while too many are under way."""
+        ...
 
 
 class Intake:
-    """Takes commands in for the operations that it is given, and lays their answers into `replies`.
+    """Takes commands in, and lays their answers into `replies`: one for each command, good or refused."""
 
-    Whatever is not one of them is answered with `request.operation_unknown`, as over the API. While too many
-    are under way, one more is logged and dropped.
-    """
-
-    def __init__(self, topics: Topics, operations: Collection[str], carry_out: CarryOut) -> None:
+    def __init__(self, topics: Topics, carrier: CommandCarrier) -> None:
         self.filter = f"{topics.root}/command/+/+"
         self.replies: asyncio.Queue[Reply] = asyncio.Queue(REPLIES_WAITING)
         self._commands = f"{topics.root}/command/"
         self._answers = f"{topics.root}/reply/"
-        self._operations = frozenset(operations)
-        self._carry_out = carry_out
+        self._carrier = carrier
         self._tasks = TaskOwner()
-        self._under_way = 0
+        self._under_way: Counter[str] = Counter()
 
     def is_command(self, topic: str) -> bool:
         """Whether a publication is for this intake."""
         return topic.startswith(self._commands)
 
     def take(self, command: Command) -> None:
-        """Have a command carried out; its answer comes into `replies`."""
-        if self._under_way >= AT_ONCE:
-            log.warning("too many commands under way, one is dropped", topic=command.topic)
+        """Have a command carried out; its answer comes into `replies`. The topic matches `filter`."""
+        client, operation = command.topic.removeprefix(self._commands).split("/")
+        reply_to = f"{self._answers}{client}"
+        payload = command.payload
+        if command.retained:
+            # It would be carried out anew at each connection, and by whoever connects under our name.
+            why = "a command must not be retained: clear its topic with an empty retained message"
+            document = self._carrier.refuse(operation, payload, why)
+        elif not _is_own(command.response_topic, reply_to):
+            why = f"the response topic must be {reply_to}, or below it"
+            document = self._carrier.refuse(operation, payload, why)
+        elif self._under_way[client] >= AT_ONCE or self._under_way.total() >= AT_ONCE_OF_ALL:
+            why = f"{self._under_way[client]} commands of {client} are under way; wait for an answer"
+            document = self._carrier.refuse_one_more(operation, payload, why)
+            reply_to = command.response_topic or reply_to
+        else:
+            self._under_way[client] += 1
+            reply_to = command.response_topic or reply_to
+            self._tasks.spawn("mqtt command", self._carried_out(client, operation, command, reply_to))
             return
-        self._under_way += 1
-        self._tasks.spawn("mqtt command", self._answered(command))
+        self._lay(reply_to, document, command.correlation)
 
     async def run(self) -> None:
         """Wait for ever; raises what a command died of, and ends those under way when it is cancelled."""
@@ -105,64 +108,27 @@ class Intake:
         finally:
             await self._tasks.close()
 
-    async def _answered(self, command: Command) -> None:
+    async def _carried_out(self, client: str, operation: str, command: Command, reply_to: str) -> None:
         try:
-            client, operation = command.topic.removeprefix(self._commands).split("/")
-            reply_to, refusal = self._reply_to(client, command.response_topic)
-            ident, params, mistake = _read(command.payload)
-            refusal = refusal or mistake
-            outcome: Outcome
-            if not refusal and operation not in self._operations:
-                listed = ", ".join(sorted(self._operations))
-                outcome = _refused(404, "request.operation_unknown", f"by MQTT there are: {listed}")
-            elif refusal:
-                outcome = _refused(400, "request.invalid", refusal)
-            else:
-                outcome = await self._carry_out(client, operation, params)
-            body = Raw(outcome.body)
-            answer = (
-                ReplyDocument(status=outcome.status, id=ident, problem=body)
-                if outcome.status >= 400
-                else ReplyDocument(status=outcome.status, id=ident, result=body)
-            )
-            self._lay(
-                Reply(topic=reply_to, payload=msgspec.json.encode(answer), correlation=command.correlation)
-            )
+            document = await self._carrier.carry_out(client, operation, command.payload)
+            self._lay(reply_to, document, command.correlation)
         finally:
-            self._under_way -= 1
+            self._under_way[client] -= 1
+            if not self._under_way[client]:
+                del self._under_way[client]
 
-    def _reply_to(self, client: str, wanted: str) -> tuple[str, str]:
-        """Where the answer goes, and what is wrong with where it was to go.
-
-        ctid may publish where a client may not: an answer never leaves the client's own topics.
-        """
-        own = f"{self._answers}{client}"
-        if not wanted or wanted == own:
-            return own, ""
-        if not wanted.startswith(f"{own}/") or any(sign in wanted for sign in "+#\0"):
-            return own, f"the response topic must be {own}, or below it"
-        return wanted, ""
-
-    def _lay(self, reply: Reply) -> None:
+    def _lay(self, topic: str, document: bytes, correlation: bytes) -> None:
         if self.replies.full():
-            log.warning("an answer to a command is lost: the broker takes none", topic=reply.topic)
+            log.warning("an answer to a command is lost: the broker takes none", topic=topic)
             return
-        self.replies.put_nowait(reply)
+        self.replies.put_nowait(Reply(topic=topic, payload=document, correlation=correlation))
 
 
-def _read(payload: bytes) -> tuple[int | str | None, Mapping[str, Any], str]:
-    """A command's id and parameters, and what is wrong with it."""
-    if len(payload) > LONGEST_BYTES:
-        return None, {}, f"a command has at most {LONGEST_BYTES} bytes"
-    try:
-        body = msgspec.json.decode(payload or b"{}", type=CommandDocument)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return None, {}, f'a command is a JSON object such as {{"id": 1, "params": {{}}}}: {error}'
-    if isinstance(body.id, str) and len(body.id) > LONGEST_ID:
-        return None, {}, f"an id has at most {LONGEST_ID} characters"
-    return body.id, body.params, ""
+def _is_own(wanted: str, own: str) -> bool:
+    """Whether an answer may go there: ctid may publish where a client may not, so only to the client's own.
 
-
-def _refused(status: int, code: str, detail: str) -> _Refusal:
-    problem = {"title": "The command cannot be read", "status": status, "code": code, "detail": detail}
-    return _Refusal(status=status, body=msgspec.json.encode(problem))
+    Empty is good: nothing else was wanted.
+    """
+    return wanted in ("", own) or (
+        wanted.startswith(f"{own}/") and not any(sign in wanted for sign in "+#\0")
+    )

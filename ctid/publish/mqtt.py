@@ -1,7 +1,7 @@
 """Publishes the floor on an MQTT broker: a retained tree that is the truth, and events in their order."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,7 @@ from ctid.ports import Clock
 from ctid.publish import dressing
 from ctid.publish.connection import CONNECT_S, BrokerLost, Connection
 from ctid.publish.home_assistant import topics_and_home
-from ctid.publish.intake import CarryOut, Command, Intake
+from ctid.publish.intake import Command, CommandCarrier, Intake
 from ctid.publish.outgoing import Outgoing
 from ctid.publish.own_tree import OwnTree
 from ctid.publish.packets import Connect, Publish
@@ -81,10 +81,10 @@ class MqttPublisher:
         self._own: OwnTree | None = None
         self._intake: Intake | None = None
 
-    def serve(self, operations: Collection[str], carry_out: CarryOut) -> None:
+    def serve(self, carrier: CommandCarrier) -> None:
         """Take clients' commands as well, where the configuration says so; before `run` connects."""
         if self._config.commands:
-            self._intake = Intake(self._topics, operations, carry_out)
+            self._intake = Intake(self._topics, carrier)
 
     def status(self) -> dict[str, Any]:
         """How the publisher stands: JSON's own types.
@@ -223,7 +223,8 @@ class MqttPublisher:
     # Commands -------------------------------------------------------------------------------------
 
     async def _take_commands(self, connection: Connection, intake: Intake) -> None:
-        (code,) = await connection.subscribe([(intake.filter, 1)], no_local=True)
+        # As published: a retained command is to be known for one also when it comes while ctid listens.
+        (code,) = await connection.subscribe([(intake.filter, 1)], no_local=True, as_published=True)
         if code >= 0x80:
             log.error("broker does not let ctid read commands: none are taken", topic=intake.filter)
 
@@ -232,9 +233,6 @@ class MqttPublisher:
         if intake is None or not intake.is_command(message.topic):
             if self._own is not None:
                 self._own.received(message)
-        elif message.retain:
-            # It would be carried out anew at each connection, and by whoever connects under our name.
-            log.warning("a retained command is not carried out", topic=message.topic)
         else:
             intake.take(
                 Command(
@@ -242,6 +240,7 @@ class MqttPublisher:
                     payload=message.payload,
                     response_topic=message.about.response_topic,
                     correlation=message.about.correlation,
+                    retained=message.retain,
                 )
             )
 

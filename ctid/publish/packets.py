@@ -183,15 +183,24 @@ def puback(packet: int) -> bytes:
     return b"\x40\x02" + packet.to_bytes(2, "big")
 
 
-def subscribe(packet: int, filters: Iterable[tuple[str, int]], version: Version, *, no_local: bool) -> bytes:
+def subscribe(
+    packet: int,
+    filters: Iterable[tuple[str, int]],
+    version: Version,
+    *,
+    no_local: bool = False,
+    as_published: bool = False,
+) -> bytes:
     """The packet SUBSCRIBE (3.8): filters, each with its highest QoS.
 
-    `no_local`: what this client publishes does not come back (3.8.3.1); 3.1.1 has no such thing.
+    `no_local`: what this client publishes does not come back; `as_published`: what is published to be
+    retained says so also when it comes at once (3.8.3.1). 3.1.1 has no such things.
     """
     is_five = version == "5"
+    options = (0x04 * no_local | 0x08 * as_published) * is_five
     body = packet.to_bytes(2, "big") + (b"\x00" if is_five else b"")
     for name, qos in filters:
-        body += _text(name) + bytes((qos | (0x04 if no_local and is_five else 0),))
+        body += _text(name) + bytes((qos | options,))
     return _packet(Kind.SUBSCRIBE | 0x02, body)
 
 

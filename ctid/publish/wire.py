@@ -104,14 +104,21 @@ class Wire:
         return self._owe(number, _Owed(token, now), data)
 
     def subscribe(
-        self, filters: Iterable[tuple[str, int]], token: Any, now: float, *, no_local: bool = False
+        self,
+        filters: Iterable[tuple[str, int]],
+        token: Any,
+        now: float,
+        *,
+        no_local: bool = False,
+        as_published: bool = False,
     ) -> bytes:
         """Ask for filters, each up to its QoS, and one at least.
 
-        `no_local`: not for what this client publishes, as far as MQTT 5 goes.
+        `no_local`: not for what this client publishes; `as_published`: with the retain flag that it was
+        published with. As far as MQTT 5 goes.
         """
         number, filters = self._next(), tuple(filters)
-        data = packets.subscribe(number, filters, self.version, no_local=no_local)
+        data = packets.subscribe(number, filters, self.version, no_local=no_local, as_published=as_published)
         return self._owe(number, _Owed(token, now, len(filters)), data)
 
     def unsubscribe(self, filters: Iterable[str], token: Any, now: float) -> bytes:

@@ -1,13 +1,13 @@
 """Every operation gives the same answer whatever carries it."""
 
 import re
-from collections.abc import Awaitable, Callable
 from itertools import product
 from typing import Any, Self
 
 import pytest
 from openapi_spec_validator import validate
 
+from api.carriers import CARRIERS, CarryOver, over_command_line, over_http
 from api.support import CALL, HAND, SESSION, SHEET, Floor
 from ctid.agents.service import AgentService
 from ctid.api.context import Agents, Calls, Coaching, Hands, Limits, Outreach, Supervisions
@@ -18,6 +18,7 @@ from ctid.calls.service import CallService
 from ctid.coaching.service import CoachingService
 from ctid.help.service import HelpService
 from ctid.model.users import UserRole
+from ctid.model.words import Carrier
 from ctid.rates import Rate
 from ctid.supervision.service import SupervisionService
 
@@ -160,41 +161,21 @@ def test_the_services_fit() -> None:
     assert coaching is CoachingService
 
 
-async def over_http(floor: Floor, operation: Operation, role: str, params: dict[str, Any]) -> tuple[int, Any]:
-    """Carry a request as HTTP does."""
-    rest = dict(params)
-    path = "/api/v1" + operation.path
-    for name in operation.path_params:
-        path = path.replace(f"{{{name}}}", rest.pop(name))
-    options: dict[str, Any] = {"json": rest} if operation.has_body else {"params": rest}
-    reply = await floor.request(operation.method, path, role, **options)
-    return reply.status, without_time(reply.json)
-
-
-async def over_websocket(
-    floor: Floor, operation: Operation, role: str, params: dict[str, Any]
-) -> tuple[int, Any]:
-    """Carry a request as a WebSocket does."""
-    events = await floor.events(role=role)
-    reply = await events.call(operation.name, params, "mine")
-    await events.socket.close()
-    assert reply["id"] == "mine"
-    assert ("problem" in reply) is (reply["status"] >= 400)
-    return reply["status"], without_time(reply.get("problem", reply.get("result")))
-
-
-CarryOver = Callable[[Floor, Operation, str, dict[str, Any]], Awaitable[tuple[int, Any]]]
-CARRIERS: tuple[CarryOver, ...] = (over_http, over_websocket)
 MANY = Limits(commands=Rate(1e6, 1_000_000), reads=Rate(1e6, 1_000_000))
 """No user asks too often here."""
 
 
 def without_time(document: Any) -> Any:
-    """The document without the state's number, which goes on between two requests, and a new one's id."""
+    """The document without what must differ.
+
+    The state's number, which goes on between two requests; a new one's id; by what carrier a hand was raised.
+    """
     return {
         key: value
         for key, value in document.items()
-        if key != "seq" and not (key == "id" and re.fullmatch("[ch][0-9a-f]{12}", value))
+        if key != "seq"
+        and not (key == "id" and re.fullmatch("[ch][0-9a-f]{12}", value))
+        and not (key == "by" and value in set(Carrier))
     }
 
 
@@ -218,11 +199,12 @@ class Stage:
         """Carry a request on a floor on which nothing has been done."""
         floor = self._floor = self._floor or await _set_up()
         before = floor.hub.store.seq, await floor.audit.end()
-        status, document = await over(floor, operation, role, params)
+        status, document, replayed = await over(floor, operation, role, params, None)
+        assert not replayed
         after = floor.hub.store.seq, await floor.audit.end()
         if after != before or (operation.is_command and status < 400):
             await self.__aexit__()
-        return status, document
+        return status, without_time(document)
 
 
 async def _set_up() -> Floor:
@@ -236,7 +218,7 @@ async def _set_up() -> Floor:
 
 @pytest.mark.parametrize("name", list(OPERATIONS))
 async def test_same_answer(name: str) -> None:
-    """HTTP and WebSocket give the same status and document, good or refused, for each role."""
+    """Every carrier gives the same status and document, good or refused, for each role."""
     operation = OPERATIONS[name]
     promised = {code for code, _ in refusals(operation)}
     async with Stage() as stage:
@@ -245,6 +227,37 @@ async def test_same_answer(name: str) -> None:
             assert answers == answers[:1] * len(CARRIERS), (role, params)
             status, document = answers[0]
             assert document.get("code") in (promised if status >= 400 else {None}), (role, params)
+
+
+async def test_a_key_means_the_same_whatever_carries_it() -> None:
+    """What came with a key over one carrier is not done again over another: it gets the same answer."""
+    good, other = {"id": "1001", "queues": ["sales"]}, {"id": "1001", "queues": ["support"]}
+    operation = OPERATIONS["agents.login"]
+    async with Floor() as floor:
+        await floor.populate()
+        first = await over_http(floor, operation, "admin", good, "k1")
+        seq = floor.hub.store.seq
+        for over in CARRIERS:
+            status, document, replayed = await over(floor, operation, "admin", good, "k1")
+            assert (status, document) == first[:2]
+            assert replayed or over is over_command_line  # whose output is the document alone
+            status, document, _ = await over(floor, operation, "admin", other, "k1")
+            assert (status, document["code"]) == (422, "request.key_reused")
+        assert floor.hub.store.seq == seq
+
+
+@pytest.mark.parametrize("over", CARRIERS)
+async def test_who_asks_too_often_is_told_so(over: CarryOver) -> None:
+    """One user's rate holds over all carriers together, and the refusal says when to come back."""
+    hang_up = OPERATIONS["calls.hang_up"]
+    slow = Limits(commands=Rate(0.01, 1), reads=Rate(1e6, 1_000_000))
+    async with Floor(limits=slow) as floor:
+        await floor.populate()
+        assert (await over_http(floor, hang_up, "admin", {"id": "none"}, None))[0] == 404
+        status, document, _ = await over(floor, hang_up, "admin", {"id": CALL}, None)
+        assert (status, document["code"]) == (429, "request.rate_limited")
+        assert 90 < document["retry_after_s"] <= 100
+        assert CALL in floor.hub.store.calls
 
 
 async def test_document_is_valid_and_whole(floor: Floor) -> None:

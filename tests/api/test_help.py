@@ -1,12 +1,13 @@
 """Raised hands and coaching sheets over the API, and who may see what of them."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from api.support import CALL, DEADLINE_S, HAND, NOW, PBX, SESSION, SHEET, Floor, eventually, token_of
-from ctid.api.bus import CARRIED, BusCarrier
+from ctid.api.bus import BusCarrier
 from ctid.model.errors import SupervisionRefused
 from ctid.model.facts import HelpAsked
 from ctid.model.ids import DeviceId, LegId
@@ -133,21 +134,21 @@ async def test_by_mqtt(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Floor() as floor:
         await floor.populate()
         bus = BusCarrier(floor.door)
-        made = await bus.carry_out("a agent", "agents.help", {"id": "1001"})
-        assert (made.status, b'"by":"mqtt"' in made.body) == (201, True)
+        good = b'{"params": {"id": "1001"}}'
+        made = json.loads(await bus.carry_out("a agent", "agents.help", good))
+        assert (made["status"], made["result"]["by"]) == (201, "mqtt")
         for client, operation, code in (
             ("a viewer", "agents.help", "auth.forbidden"),
             ("nobody", "agents.help", "auth.required"),
             ("a agent", "agents.dance", "request.operation_unknown"),
         ):
-            refused = await bus.carry_out(client, operation, {"id": "1001"})
-            assert refused.code == code
+            refused = json.loads(await bus.carry_out(client, operation, good))
+            assert refused["problem"]["code"] == code
         monkeypatch.setitem(floor.context.tokens.expiries, "a viewer", NOW)
-        late = await bus.carry_out("a viewer", "agents.help", {"id": "1001"})
-        assert late.code == "auth.expired"
-        other = await bus.carry_out("a agent", "agents.help", {"id": "1002"})
-        assert other.code == "auth.forbidden"
-        assert {"agents.help"} == CARRIED
+        late = json.loads(await bus.carry_out("a viewer", "agents.help", good))
+        assert late["problem"]["code"] == "auth.expired"
+        other = json.loads(await bus.carry_out("a agent", "agents.help", b'{"params": {"id": "1002"}}'))
+        assert other["problem"]["code"] == "auth.forbidden"
 
 
 # Coaching ---------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from ctid.agents.service import CommandedAgent
 from ctid.api import agents, calls, listing, truth
-from ctid.api.operations.operation import LIST, REACH, Operation, refused
+from ctid.api.operations.operation import LIST, REACH, Idempotency, Operation, refused
 from ctid.api.views import (
     COMMANDING_ROLES,
     FLOOR_ROLES,
@@ -31,6 +31,7 @@ TABLE = (
         description=LIST + "Filters are combined: an agent must match all of them.",
         method="GET",
         path="/agents",
+        idempotency=Idempotency.SAFE,
         params=listing.ListAgents,
         result=listing.AgentPage,
         roles=FLOOR_ROLES,
@@ -42,6 +43,7 @@ TABLE = (
         description="The agent as she is now.",
         method="GET",
         path="/agents/{id}",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=Agent,
         roles=OWN_ROLES,
@@ -57,6 +59,7 @@ TABLE = (
         ),
         method="POST",
         path="/agents/{id}/login",
+        idempotency=Idempotency.IDEMPOTENT,
         params=agents.LogIn,
         example={"queues": ["support"]},
         result=CommandedAgent,
@@ -73,6 +76,7 @@ TABLE = (
         ),
         method="POST",
         path="/agents/{id}/logout",
+        idempotency=Idempotency.IDEMPOTENT,
         params=agents.LogOut,
         example={},
         result=CommandedAgent,
@@ -90,6 +94,7 @@ TABLE = (
         ),
         method="POST",
         path="/agents/{id}/pause",
+        idempotency=Idempotency.IDEMPOTENT,
         params=agents.Pause,
         example={"reason": "lunch"},
         result=CommandedAgent,
@@ -106,6 +111,7 @@ TABLE = (
         ),
         method="POST",
         path="/agents/{id}/resume",
+        idempotency=Idempotency.IDEMPOTENT,
         params=agents.Resume,
         example={},
         result=CommandedAgent,
@@ -122,6 +128,7 @@ TABLE = (
         ),
         method="POST",
         path="/agents/{id}/end-after-call-work",
+        idempotency=Idempotency.IDEMPOTENT,
         params=agents.EndAfterCallWork,
         example={},
         result=CommandedAgent,
@@ -135,6 +142,7 @@ TABLE = (
         description="Its end comes `seconds` later than it would have, and at most an hour from now.",
         method="POST",
         path="/agents/{id}/extend-after-call-work",
+        idempotency=Idempotency.BY_KEY,
         params=agents.ExtendAfterCallWork,
         example={"seconds": 60},
         result=CommandedAgent,
@@ -151,6 +159,7 @@ TABLE = (
         ),
         method="POST",
         path="/agents/{id}/message",
+        idempotency=Idempotency.BY_KEY,
         params=calls.Message,
         example={"text": "Please take line 2 first"},
         result=SentMessage,
@@ -168,6 +177,7 @@ TABLE = (
         ),
         method="GET",
         path="/agents/{id}/story",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=truth.AgentStory,
         roles=OWN_ROLES,

@@ -1,7 +1,7 @@
 """Operations: acts on calls, and recordings."""
 
 from ctid.api import calls
-from ctid.api.operations.operation import REACH, Operation, refused
+from ctid.api.operations.operation import REACH, Idempotency, Operation, refused
 from ctid.api.views import (
     SUPERVISING_ROLES,
 )
@@ -33,6 +33,7 @@ TABLE = (
         ),
         method="POST",
         path="/calls",
+        idempotency=Idempotency.BY_KEY,
         params=calls.Dial,
         example={"agent": "1001", "number": "80003001"},
         result=CommandedCall,
@@ -47,6 +48,7 @@ TABLE = (
         description="The agent's side first, so that a queue counts the call as ended by it. " + _ACTED,
         method="POST",
         path="/calls/{id}/hangup",
+        idempotency=Idempotency.IDEMPOTENT,
         params=calls.HangUp,
         example={},
         result=CommandedCall,
@@ -63,6 +65,7 @@ TABLE = (
         ),
         method="POST",
         path="/calls/{id}/transfer",
+        idempotency=Idempotency.BY_KEY,
         params=calls.Transfer,
         example={"to": {"queue": "sales"}},
         result=CommandedCall,
@@ -84,6 +87,7 @@ TABLE = (
         ),
         method="POST",
         path="/calls/{id}/priority",
+        idempotency=Idempotency.IDEMPOTENT,
         params=calls.Prioritize,
         example={"position": 1},
         result=CommandedCall,
@@ -102,6 +106,7 @@ TABLE = (
         ),
         method="POST",
         path="/calls/{id}/recording",
+        idempotency=Idempotency.IDEMPOTENT,
         params=calls.Record,
         example={"action": "start", "basis": "training, with the customer's consent"},
         result=CommandedCall,
@@ -127,6 +132,7 @@ TABLE = (
         description="It is not listened to or recorded from now on." + _PROTECTED,
         method="POST",
         path="/calls/{id}/private",
+        idempotency=Idempotency.IDEMPOTENT,
         params=calls.Flag,
         example={},
         result=CommandedCall,
@@ -140,6 +146,7 @@ TABLE = (
         description="To being listened to or recorded." + _PROTECTED,
         method="POST",
         path="/calls/{id}/objected",
+        idempotency=Idempotency.IDEMPOTENT,
         params=calls.Flag,
         example={},
         result=CommandedCall,
@@ -156,6 +163,7 @@ TABLE = (
         ),
         method="GET",
         path="/recordings",
+        idempotency=Idempotency.SAFE,
         params=calls.ListRecordings,
         result=calls.RecordingPage,
         roles=SUPERVISING_ROLES,

@@ -1,7 +1,7 @@
 """Operations: raised hands and coaching sheets."""
 
 from ctid.api import coaching, hands, listing
-from ctid.api.operations.operation import LIST, STARTED, Operation, refused
+from ctid.api.operations.operation import LIST, STARTED, Idempotency, Operation, refused
 from ctid.api.views import (
     SUPERVISING_ROLES,
 )
@@ -22,6 +22,7 @@ TABLE = (
         ),
         method="POST",
         path="/agents/{id}/help",
+        idempotency=Idempotency.IDEMPOTENT,
         params=hands.RaiseHand,
         example={"text": "He wants to speak to my boss"},
         result=Help,
@@ -36,6 +37,7 @@ TABLE = (
         description=LIST + "An agent sees her own.",
         method="GET",
         path="/help",
+        idempotency=Idempotency.SAFE,
         params=hands.ListHands,
         result=hands.HelpPage,
         roles=hands.ROLES,
@@ -47,6 +49,7 @@ TABLE = (
         description="As it is now; one that is down is unknown. An agent sees her own.",
         method="GET",
         path="/help/{id}",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=Help,
         roles=hands.ROLES,
@@ -59,6 +62,7 @@ TABLE = (
         description="An agent her own. A session that it led to goes on. Answers it as it ended.",
         method="DELETE",
         path="/help/{id}",
+        idempotency=Idempotency.IDEMPOTENT,
         params=listing.ById,
         result=Help,
         roles=hands.ROLES,
@@ -75,6 +79,7 @@ TABLE = (
         ),
         method="POST",
         path="/help/{id}/claim",
+        idempotency=Idempotency.BY_KEY,
         params=hands.ClaimHelp,
         example={"via": {"phone": "2001"}, "mode": "listen"},
         result=Supervision,
@@ -93,6 +98,7 @@ TABLE = (
         ),
         method="POST",
         path="/supervisions/{id}/sheet",
+        idempotency=Idempotency.IDEMPOTENT,
         params=coaching.WriteSheet,
         example={"grades": {"greeting": 4, "listening": 5}, "text": "Let him finish his sentence."},
         result=Sheet,
@@ -114,6 +120,7 @@ TABLE = (
         ),
         method="GET",
         path="/sheets",
+        idempotency=Idempotency.SAFE,
         params=coaching.ListSheets,
         result=coaching.SheetPage,
         roles=hands.ROLES,
@@ -129,6 +136,7 @@ TABLE = (
         ),
         method="GET",
         path="/sheets/{id}",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=Sheet,
         roles=hands.ROLES,
@@ -141,6 +149,7 @@ TABLE = (
         description="The oldest first, the present one last; for those who may read the sheet.",
         method="GET",
         path="/sheets/{id}/versions",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=coaching.SheetVersions,
         roles=hands.ROLES,
@@ -156,6 +165,7 @@ TABLE = (
         ),
         method="PATCH",
         path="/sheets/{id}",
+        idempotency=Idempotency.BY_KEY,
         params=coaching.UpdateSheet,
         example={"grades": {"closing": 3}},
         result=Sheet,
@@ -169,6 +179,7 @@ TABLE = (
         description="By the agent it is about; a second answer takes the first one's place, which is kept.",
         method="POST",
         path="/sheets/{id}/comment",
+        idempotency=Idempotency.BY_KEY,
         params=coaching.CommentSheet,
         example={"text": "He had called three times before."},
         result=Sheet,

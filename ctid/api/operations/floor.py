@@ -1,7 +1,7 @@
 """Operations: the floor: status, queues, calls, phones, figures, and how sure all of it is."""
 
 from ctid.api import figures, listing, truth
-from ctid.api.operations.operation import LIST, Operation, refused
+from ctid.api.operations.operation import LIST, Idempotency, Operation, refused
 from ctid.api.status import Status, StatusRequest, get_status
 from ctid.api.views import (
     FIGURES_ROLES,
@@ -20,6 +20,7 @@ TABLE = (
         description="Version, boot id, whether it is ready, each link to a PBX, and the MQTT broker.",
         method="GET",
         path="/status",
+        idempotency=Idempotency.SAFE,
         params=StatusRequest,
         result=Status,
         roles=FLOOR_ROLES,
@@ -34,6 +35,7 @@ TABLE = (
         ),
         method="GET",
         path="/ghosts",
+        idempotency=Idempotency.SAFE,
         params=truth.GhostsRequest,
         result=truth.Ghosts,
         roles=SUPERVISING_ROLES,
@@ -48,6 +50,7 @@ TABLE = (
         ),
         method="POST",
         path="/pbxs/{id}/reconcile",
+        idempotency=Idempotency.IDEMPOTENT,
         params=truth.ReconcileRequest,
         example={},
         result=truth.Reconciled,
@@ -61,6 +64,7 @@ TABLE = (
         description=LIST + "Each with who waits, in order, and how its members stand.",
         method="GET",
         path="/queues",
+        idempotency=Idempotency.SAFE,
         params=listing.ListQueues,
         result=listing.QueuePage,
         roles=FLOOR_ROLES,
@@ -72,6 +76,7 @@ TABLE = (
         description="The queue as it is now.",
         method="GET",
         path="/queues/{id}",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=Queue,
         roles=FLOOR_ROLES,
@@ -85,6 +90,7 @@ TABLE = (
         + "The roles viewer and integrator see callers' numbers masked, and no `supervisions`.",
         method="GET",
         path="/calls",
+        idempotency=Idempotency.SAFE,
         params=listing.ListCalls,
         result=listing.CallPage,
         roles=FLOOR_ROLES,
@@ -96,6 +102,7 @@ TABLE = (
         description="The call as it is now; one that has ended is unknown. Masked as in the list.",
         method="GET",
         path="/calls/{id}",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=Call,
         roles=FLOOR_ROLES,
@@ -108,6 +115,7 @@ TABLE = (
         description=LIST,
         method="GET",
         path="/devices",
+        idempotency=Idempotency.SAFE,
         params=listing.ListDevices,
         result=listing.DevicePage,
         roles=FLOOR_ROLES,
@@ -119,6 +127,7 @@ TABLE = (
         description="The device as it is now.",
         method="GET",
         path="/devices/{id}",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=Device,
         roles=FLOOR_ROLES,
@@ -135,6 +144,7 @@ TABLE = (
         ),
         method="GET",
         path="/figures",
+        idempotency=Idempotency.SAFE,
         params=figures.GetFigures,
         result=Figures,
         roles=FIGURES_ROLES,
@@ -151,6 +161,7 @@ TABLE = (
         ),
         method="GET",
         path="/figures/calls",
+        idempotency=Idempotency.SAFE,
         params=figures.ListMoments,
         result=figures.MomentPage,
         roles=FLOOR_ROLES,

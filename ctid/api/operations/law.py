@@ -1,7 +1,7 @@
 """Operations: what agents are owed, and what is kept: periods, draw, audit, retention, subjects."""
 
 from ctid.api import auditing, law
-from ctid.api.operations.operation import Operation, not_supervised, refused
+from ctid.api.operations.operation import Idempotency, Operation, not_supervised, refused
 from ctid.api.views import (
     EVERY_ROLE,
     SUPERVISING_ROLES,
@@ -23,6 +23,7 @@ TABLE = (
         ),
         method="GET",
         path="/agents/{id}/sessions",
+        idempotency=Idempotency.SAFE,
         params=law.SessionsRequest,
         result=law.SessionsPage,
         roles=EVERY_ROLE,
@@ -39,6 +40,7 @@ TABLE = (
         ),
         method="GET",
         path="/periods",
+        idempotency=Idempotency.SAFE,
         params=law.PeriodsRequest,
         result=law.PeriodsNow,
         roles=EVERY_ROLE,
@@ -53,6 +55,7 @@ TABLE = (
         ),
         method="GET",
         path="/draw",
+        idempotency=Idempotency.SAFE,
         params=law.DrawRequest,
         result=law.Drawn,
         roles=SUPERVISING_ROLES,
@@ -68,6 +71,7 @@ TABLE = (
         ),
         method="GET",
         path="/audit",
+        idempotency=Idempotency.SAFE,
         params=auditing.ListAudit,
         result=auditing.AuditPage,
         roles=auditing.ROLES,
@@ -84,6 +88,7 @@ TABLE = (
         ),
         method="GET",
         path="/audit/verification",
+        idempotency=Idempotency.SAFE,
         params=auditing.VerifyAudit,
         result=Verification,
         roles=auditing.ROLES,
@@ -99,6 +104,7 @@ TABLE = (
         ),
         method="POST",
         path="/retention/purge",
+        idempotency=Idempotency.IDEMPOTENT,
         params=auditing.Purge,
         example={"dry_run": True},
         result=PurgeReport,
@@ -114,6 +120,7 @@ TABLE = (
         ),
         method="GET",
         path="/subjects/{kind}/{id}",
+        idempotency=Idempotency.SAFE,
         params=auditing.BySubject,
         example={"kind": "agent", "id": "1001"},
         result=SubjectDocument,
@@ -130,6 +137,7 @@ TABLE = (
         ),
         method="DELETE",
         path="/subjects/{kind}/{id}",
+        idempotency=Idempotency.IDEMPOTENT,
         params=auditing.EraseSubject,
         example={"kind": "agent", "id": "1001"},
         result=ErasureReport,

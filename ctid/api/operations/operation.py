@@ -3,8 +3,10 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ctid.api.context import ApiContext
@@ -19,9 +21,23 @@ Refusal = tuple[str, int]
 """A code and its HTTP status."""
 
 
+class Idempotency(StrEnum):
+    """What it does to ask a second time, when an answer was lost (RFC 9110 section 9.2)."""
+
+    SAFE = "safe"
+    """It changes nothing, however often it is asked."""
+    IDEMPOTENT = "idempotent"
+    """Asked twice it does no more than asked once; the second answer may be that it is done already."""
+    BY_KEY = "by_key"
+    """It is done again, unless both bear the same key."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One thing a client can ask for. `refusals` are those beyond what any operation can answer."""
+    """One thing a client can ask for, by any carrier: HTTP, WebSocket, MQTT, the command line.
+
+    `refusals` are those beyond what any operation can answer. A key is taken with every command.
+    """
 
     name: str
     summary: str
@@ -29,6 +45,7 @@ class Operation:
     method: str
     path: str
     """Beneath `BASE`."""
+    idempotency: Idempotency
     params: type[Struct]
     result: type[Struct]
     roles: frozenset[UserRole]
@@ -44,9 +61,22 @@ class Operation:
         return tuple(re.findall(r"\{(\w+)\}", self.path))
 
     @property
+    def topic(self) -> str:
+        """Where MQTT carries it, beneath the base and the site."""
+        return f"command/{{client}}/{self.name}"
+
+    @property
+    def command_line(self) -> str:
+        """How the command line asks for it: what it needs, and that there is more."""
+        fields = msgspec.structs.fields(self.params)
+        needed = [f"{field.encode_name}=…" for field in fields if field.required]
+        more = ["[…]"] if len(needed) < len(fields) else []
+        return " ".join(["ctid api", self.name, *needed, *more])
+
+    @property
     def is_command(self) -> bool:
         """Whether it is to change something, rather than to read."""
-        return self.method != "GET"
+        return self.idempotency is not Idempotency.SAFE
 
     @property
     def has_body(self) -> bool:

@@ -1,7 +1,7 @@
 """Operations: supervision sessions."""
 
 from ctid.api import law, listing, supervising
-from ctid.api.operations.operation import LIST, PBX, STARTED, Operation, not_supervised, refused
+from ctid.api.operations.operation import LIST, PBX, STARTED, Idempotency, Operation, not_supervised, refused
 from ctid.api.views import (
     SUPERVISING_ROLES,
 )
@@ -15,6 +15,7 @@ TABLE = (
         description=LIST,
         method="GET",
         path="/supervisions",
+        idempotency=Idempotency.SAFE,
         params=listing.ListSupervisions,
         result=listing.SupervisionPage,
         roles=SUPERVISING_ROLES,
@@ -26,6 +27,7 @@ TABLE = (
         description="The session as it is now; one that has ended is unknown.",
         method="GET",
         path="/supervisions/{id}",
+        idempotency=Idempotency.SAFE,
         params=listing.ById,
         result=Supervision,
         roles=SUPERVISING_ROLES,
@@ -44,6 +46,7 @@ TABLE = (
         ),
         method="POST",
         path="/supervisions",
+        idempotency=Idempotency.BY_KEY,
         params=StartRequest,
         example={"agent": "1001", "mode": "listen", "via": {"phone": "2001"}, "purpose": "quality"},
         result=law.WarnedSupervision,
@@ -67,6 +70,7 @@ TABLE = (
         ),
         method="PATCH",
         path="/supervisions/{id}",
+        idempotency=Idempotency.IDEMPOTENT,
         params=supervising.UpdateSupervision,
         example={"mode": "whisper"},
         result=Supervision,
@@ -99,6 +103,7 @@ TABLE = (
         description="The supervisor leaves, the call goes on. Answers the session as it ended.",
         method="DELETE",
         path="/supervisions/{id}",
+        idempotency=Idempotency.IDEMPOTENT,
         params=listing.ById,
         result=Supervision,
         roles=SUPERVISING_ROLES,

@@ -1,15 +1,13 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from msgspec import Struct
 from structlog.testing import capture_logs
 
 from ctid.events.topics import Topics
-from ctid.publish import intake as module
-from ctid.publish.intake import AT_ONCE, LONGEST_BYTES, REPLIES_WAITING, Command, Intake, Outcome
+from ctid.publish.intake import AT_ONCE, AT_ONCE_OF_ALL, REPLIES_WAITING, Command, Intake
 from ctid.tasks import TaskOwner
 from helpers.patience import until
 
@@ -17,29 +15,30 @@ TOPICS = Topics("ctid", "lab")
 RAISE = "ctid/lab/command/anna/agents.help"
 
 
-class Done(Struct, frozen=True):
-    """An outcome."""
-
-    status: int
-    body: bytes
-
-
 class Desk:
     """An intake, and what it has carried out."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.asked: list[tuple[str, str, bytes]] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.outcome = Done(201, b'{"id":"h1"}')
-        self.intake = Intake(TOPICS, {"agents.help"}, self._carry_out)
+        self.intake = Intake(TOPICS, self)
 
-    async def _carry_out(self, client: str, operation: str, params: Mapping[str, Any]) -> Outcome:
-        self.asked.append((client, operation, params))
+    async def carry_out(self, client: str, operation: str, payload: bytes) -> bytes:
+        """Keep what is asked, and answer once the gate is open."""
+        self.asked.append((client, operation, payload))
         await self.gate.wait()
-        return self.outcome
+        return b'"done"'
 
-    async def answer(self, payload: bytes = b"", topic: str = RAISE, **more: Any) -> tuple[str, Any, bytes]:
+    def refuse(self, operation: str, payload: bytes, why: str) -> bytes:
+        """Answer with what is said to be wrong."""
+        return json.dumps(["refused", operation, payload.decode(), why]).encode()
+
+    def refuse_one_more(self, operation: str, payload: bytes, why: str) -> bytes:
+        """The same, of one too many."""
+        return json.dumps(["too many", operation, payload.decode(), why]).encode()
+
+    async def answer(self, payload: bytes = b"{}", topic: str = RAISE, **more: Any) -> tuple[str, Any, bytes]:
         """Command, and wait for the answer: its topic, its document, its correlation data."""
         self.intake.take(Command(topic=topic, payload=payload, **more))
         async with asyncio.timeout(5):
@@ -57,23 +56,23 @@ async def desk() -> AsyncIterator[Desk]:
 
 
 async def test_a_command_is_carried_out(desk: Desk) -> None:
-    """For the client of the topic, with its parameters; the answer bears id and correlation data."""
-    payload = b'{"id": 7, "params": {"id": "1001"}}'
-    answer = await desk.answer(payload, response_topic="ctid/lab/reply/anna/a", correlation=b"\x00\xff")
-    told = {"schema": "ctid.reply/1", "id": 7, "status": 201, "result": {"id": "h1"}}
-    assert answer == ("ctid/lab/reply/anna/a", told, b"\x00\xff")
-    assert desk.asked == [("anna", "agents.help", {"id": "1001"})]
+    """For the client of the topic, as it came; the answer goes where she asked, with her correlation data."""
+    answer = await desk.answer(b"7", response_topic="ctid/lab/reply/anna/a", correlation=b"\x00\xff")
+    assert answer == ("ctid/lab/reply/anna/a", "done", b"\x00\xff")
+    assert await desk.answer(b"8") == ("ctid/lab/reply/anna", "done", b"")
+    assert desk.asked == [("anna", "agents.help", b"7"), ("anna", "agents.help", b"8")]
     assert desk.intake.filter == "ctid/lab/command/+/+"
     assert desk.intake.is_command(RAISE)
     assert not desk.intake.is_command("ctid/lab/status")
 
 
-async def test_a_refusal_is_a_problem(desk: Desk) -> None:
-    """The operation's own document; without an id the answer has none."""
-    desk.outcome = Done(403, b'{"code":"auth.forbidden"}')
-    answer = await desk.answer()
-    told = {"schema": "ctid.reply/1", "status": 403, "problem": {"code": "auth.forbidden"}}
-    assert answer == ("ctid/lab/reply/anna", told, b"")
+async def test_a_retained_command_is_refused(desk: Desk) -> None:
+    """It would be carried out at each connection; the answer says how to be rid of it."""
+    where, told, _ = await desk.answer(retained=True)
+    assert where == "ctid/lab/reply/anna"
+    assert told[:3] == ["refused", "agents.help", "{}"]
+    assert "an empty retained message" in told[3]
+    assert desk.asked == []
 
 
 @pytest.mark.parametrize(
@@ -89,59 +88,41 @@ async def test_a_refusal_is_a_problem(desk: Desk) -> None:
 )
 async def test_an_answer_never_leaves_the_clients_own_topics(desk: Desk, topic: str) -> None:
     """The daemon may publish where a client may not: such a response topic is refused."""
-    where, told, _ = await desk.answer(response_topic=topic)
-    assert where == "ctid/lab/reply/anna"
-    assert (told["status"], told["problem"]["code"]) == (400, "request.invalid")
+    where, told, correlation = await desk.answer(response_topic=topic, correlation=b"7")
+    assert (where, correlation) == ("ctid/lab/reply/anna", b"7")
+    assert told == ["refused", "agents.help", "{}", f"the response topic must be {where}, or below it"]
     assert desk.asked == []
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"{",
-        b"[]",
-        b"\xff",
-        b'{"operation": "x"}',
-        b'{"id": 1.5}',
-        b'{"id": "' + b"x" * 129 + b'"}',
-        b'{"params": {"a": "' + b"x" * LONGEST_BYTES + b'"}}',
-        b"[" * 10_000,
-    ],
-)
-async def test_what_is_no_command(desk: Desk, payload: bytes) -> None:
-    """It is refused with what is wrong, and nothing is carried out."""
-    _, told, _ = await desk.answer(payload)
-    assert (told["status"], told["problem"]["code"]) == (400, "request.invalid")
-    assert told["problem"]["detail"]
-    assert desk.asked == []
-
-
-async def test_other_operations_are_not_there(desk: Desk) -> None:
-    """Those of the table that are not carried here are refused by name."""
-    _, told, _ = await desk.answer(topic="ctid/lab/command/anna/agents.pause")
-    assert (told["status"], told["problem"]["code"]) == (404, "request.operation_unknown")
-    assert "agents.help" in told["problem"]["detail"]
-    assert desk.asked == []
-
-
-async def test_a_flood(desk: Desk) -> None:
-    """No more than so many are under way, and no more answers wait than that; each loss is logged."""
+async def test_one_clients_flood(desk: Desk) -> None:
+    """No more of one client's are under way than of one socket's; each further one is told, others go on."""
     desk.gate.clear()
+    for _ in range(AT_ONCE):
+        desk.intake.take(Command(topic=RAISE, payload=b"", response_topic="ctid/lab/reply/anna/a"))
+    where, told, _ = await desk.answer(response_topic="ctid/lab/reply/anna/b")
+    assert (where, told[0]) == ("ctid/lab/reply/anna/b", "too many")
+    desk.intake.take(Command(topic="ctid/lab/command/paul/agents.help", payload=b""))
+    await until(lambda: [client for client, _, _ in desk.asked].count("paul") == 1)
+    desk.gate.set()
+    await until(lambda: desk.intake.replies.qsize() == AT_ONCE + 1)
+    assert not desk.intake._under_way
+
+
+async def test_everybodys_flood(desk: Desk) -> None:
+    """Nor more of all clients together; only so many answers wait for the broker, and each loss is logged."""
+    desk.gate.clear()
+    for number in range(AT_ONCE_OF_ALL):
+        desk.intake.take(Command(topic=f"ctid/lab/command/c{number}/agents.help", payload=b""))
+    assert (await desk.answer())[1][0] == "too many"
+    desk.gate.set()
+    await until(lambda: desk.intake.replies.qsize() == AT_ONCE_OF_ALL)
     with capture_logs() as logs:
-        for _ in range(AT_ONCE + 3):
-            desk.intake.take(Command(topic=RAISE, payload=b""))
-        await until(lambda: len(desk.asked) == AT_ONCE)
-        desk.gate.set()
-        await until(lambda: desk.intake.replies.qsize() == AT_ONCE)
-        for number in range(REPLIES_WAITING):
-            desk.intake.take(Command(topic=RAISE, payload=b""))
-            await until(lambda so_many=number: len(desk.asked) > AT_ONCE + so_many)  # type: ignore[misc]  # bound at once
-            await until(lambda: desk.intake._under_way == 0)
+        for _ in range(REPLIES_WAITING):
+            desk.intake.take(Command(topic=RAISE, payload=b"", retained=True))
     assert desk.intake.replies.qsize() == REPLIES_WAITING
-    assert [line["event"] for line in logs].count("too many commands under way, one is dropped") == 3
     assert [line["event"] for line in logs].count(
         "an answer to a command is lost: the broker takes none"
-    ) == AT_ONCE
+    ) == AT_ONCE_OF_ALL
 
 
 async def test_a_defect_is_loud(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,10 +130,10 @@ async def test_a_defect_is_loud(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
     owner = TaskOwner()
     running = owner.spawn("intake", desk.intake.run())
 
-    def defect(payload: bytes) -> None:
-        raise ZeroDivisionError(payload)
+    async def defect(*_asked: object) -> bytes:
+        raise ZeroDivisionError
 
-    monkeypatch.setattr(module, "_read", defect)
+    monkeypatch.setattr(desk, "carry_out", defect)
     desk.intake.take(Command(topic=RAISE, payload=b""))
     with pytest.raises(ZeroDivisionError):
         await running

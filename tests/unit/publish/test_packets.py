@@ -96,6 +96,9 @@ def test_the_small_ones() -> None:
     filters = [("a", 0), ("b", 1)]
     assert subscribe(1, filters, "5", no_local=True) == bytes.fromhex("82 0b 0001 00 000161 04 000162 05")
     assert subscribe(1, filters, "5", no_local=False) == bytes.fromhex("82 0b 0001 00 000161 00 000162 01")
-    assert subscribe(1, filters, "3.1.1", no_local=True) == bytes.fromhex("82 0a 0001 000161 00 000162 01")
+    assert subscribe(1, filters, "5", as_published=True) == bytes.fromhex("82 0b 0001 00 000161 08 000162 09")
+    assert subscribe(1, filters, "3.1.1", no_local=True, as_published=True) == bytes.fromhex(
+        "82 0a 0001 000161 00 000162 01"
+    )
     assert unsubscribe(2, ["a", "b"], "5") == bytes.fromhex("a2 09 0002 00 000161 000162")
     assert unsubscribe(2, ["a"], "3.1.1") == bytes.fromhex("a2 05 0002 000161")
