@@ -135,8 +135,8 @@ def _told(change: Change, documents: Documents) -> Iterator[_Told]:
             return
         case (Help() | None) as was, Help() as help_:
             name = f"help.{_help(was, help_)}"
-        case old, new:
-            raise TypeError(f"a {type(old).__name__} cannot become a {type(new).__name__}")
+        case _:
+            raise TypeError(f"a {type(change.old).__name__} cannot become a {type(entity).__name__}")
     yield name, documents.whole(entity, seq, at)
 
 
