@@ -37,7 +37,7 @@ PURE := $(PURE),ctid/client/opening.py,ctid/client/structs.py,ctid/client/errors
 PURE := $(PURE),ctid/client/following.py,ctid/client/mirror.py
 PURE_FLOOR := 100
 
-.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz schemas captures client bench lab-up lab-down format lock clean
+.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz schemas captures examples client bench lab-up lab-down format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ captures: $(READY) $(SYSTEM)  ## record the scenarios anew on the real Asterisk,
 
 client: $(READY)  ## write the Python client's structs and methods anew, from the table of operations
 	$(RUN)/python -m generate.client
+
+examples: $(READY)  ## the examples of the OpenAPI document anew, from what the served floor answers
+	PYTHONPATH=$(CURDIR)/hardware-lab:$(CURDIR)/drivers:$(CURDIR)/tests $(RUN)/python -m api.examples
 
 bench: $(READY) $(SYSTEM)  ## what is claimed, measured side by side
 	$(RUN)/python -m bench

@@ -12,7 +12,8 @@ from ctid.model.ids import AgentId
 from ctid.model.users import Right, User
 
 _Queues = Annotated[
-    tuple[str, ...] | None, Meta(description="Ids of queues; all of hers when this is left out.")
+    tuple[str, ...] | None,
+    Meta(description="Ids of queues; all of hers when this is left out.", extra_json_schema={"minItems": 1}),
 ]
 
 
@@ -31,7 +32,10 @@ class LogIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: str
     queues: Annotated[
         tuple[str, ...] | None,
-        Meta(description="Ids of queues; those that the configuration gives her when this is left out."),
+        Meta(
+            description="Ids of queues; those that the configuration gives her when this is left out.",
+            extra_json_schema={"minItems": 1},
+        ),
     ] = None
 
 

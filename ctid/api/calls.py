@@ -7,12 +7,15 @@ from msgspec.structs import replace
 
 from ctid.api.context import ApiContext
 from ctid.calls.index import Selection
+from ctid.calls.plan import NUMBER
 from ctid.calls.words import CommandedCall, QueueTarget, RecordingAction, RecordingEntry, SentMessage
 from ctid.model.errors import InvalidRequest
 from ctid.model.ids import AgentId, CallId
 from ctid.model.users import Right, User, UserRole
 from ctid.model.words import CallFlag
 from ctid.supervision.rights import covers
+
+_NUMBER = f"^{NUMBER.pattern}$"
 
 
 class HangUp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,7 +31,10 @@ class Transfer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: str
     to: Annotated[
         str | QueueTarget,
-        Meta(description="An agent's, a queue's or an allowed number, or a queue by its id."),
+        Meta(
+            description="An agent's, a queue's or an allowed number, or a queue by its id.",
+            extra_json_schema={"pattern": _NUMBER},
+        ),
     ]
 
 
@@ -60,7 +66,13 @@ class Dial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose phone rings, and what she calls then."""
 
     agent: str
-    number: Annotated[str, Meta(description="1 to 32 of 0-9 * # +; an agent's, a queue's, or allowed.")]
+    number: Annotated[
+        str,
+        Meta(
+            description="1 to 32 of 0-9 * # +; an agent's, a queue's, or allowed.",
+            extra_json_schema={"pattern": _NUMBER},
+        ),
+    ]
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ def tag_of(operation: Operation, body: bytes) -> Tag | None:
     It is made of what this very user was answered. A page's is weak and leaves `seq` out: a client that keeps
     the page may follow on from the older `seq` as well.
     """
-    if operation.is_command and not _changes_by_tag(operation):
+    if not bears_tag(operation):
         return None
     fields = operation.result.__struct_fields__
     if "items" not in fields or "seq" not in fields:
@@ -46,13 +46,18 @@ def expected_of(operation: Operation, values: Iterable[str]) -> Expected | None:
     listed = tags_of(values)
     if listed is None:
         raise InvalidRequest(f"{IF_MATCH} must be * or entity tags in quotes", field=IF_MATCH)
-    if not _changes_by_tag(operation):
+    if not changes_by_tag(operation):
         raise InvalidRequest(f"{operation.name} takes no {IF_MATCH}; leave it out", field=IF_MATCH)
     if isinstance(listed, str):
         return Expected(None)
     return Expected(frozenset(tag.opaque for tag in listed if not tag.weak))
 
 
-def _changes_by_tag(operation: Operation) -> bool:
+def bears_tag(operation: Operation) -> bool:
+    """Whether its good answer has an entity tag."""
+    return not operation.is_command or changes_by_tag(operation)
+
+
+def changes_by_tag(operation: Operation) -> bool:
     """Whether it changes what a GET of the same address answers, and answers that."""
     return operation.method == "PATCH" and operation.result is Supervision

@@ -21,9 +21,18 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
 # What no text of a client may hold, whoever gets it: controls end a line of a PBX's protocol or of a log,
 # separators of lines and paragraphs do in some readers, and what turns the direction of writing forges them.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_IDS = frozenset({"id", "agent", "call", "device", "leg", "party", "pbx", "queue", "queues", "supervision"})
+_REFUSED = "\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069"
+_CONTROL = re.compile(f"[{_REFUSED}\\ud800-\\udfff]")
+TEXT_PATTERN = f"^[^{_REFUSED}]*$"
+"""What every text of a request matches (ECMA-262, as JSON Schema has it)."""
+ID_PATTERN = "^[A-Za-z0-9_.@:=~-]{0,128}$"
+"""What every id does."""
+ID_NAMES = frozenset(
+    {"id", "agent", "call", "device", "leg", "party", "pbx", "queue", "queues", "supervision"}
+)
 """The parameters that are ids, or lists of ids, wherever they stand in a request."""
+TIME_NAMES = frozenset({"since", "until"})
+"""Those that are date-times."""
 _BOOLEANS = {"true": True, "false": False}
 # To look at a type anew takes longer than the request; there are as many as operations.
 _info = cache(inspect.type_info)
@@ -39,8 +48,8 @@ def json_object(raw: bytes | str) -> dict[str, Any]:
         InvalidRequest: a name stands twice in an object: whoever looked at it before may have read the other.
     """
     try:
-        value = msgspec.json.decode(raw)
-        json.loads(raw, object_pairs_hook=_refuse_twice)
+        msgspec.json.decode(raw)  # stricter: UTF-8 alone, no NaN
+        value = json.loads(raw, object_pairs_hook=_pairs, parse_float=_number)
     except (msgspec.DecodeError, ValueError) as error:
         raise MalformedRequest(f"this is not JSON: {error}") from error
     except RecursionError as error:
@@ -50,13 +59,20 @@ def json_object(raw: bytes | str) -> dict[str, Any]:
     return value
 
 
-def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
-    """Raises InvalidRequest for the first name that stands twice; msgspec would take the last."""
+def _number(text: str) -> float:
+    """A number with a point or an exponent; whole ones are integers, as JSON Schema has it."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Raises InvalidRequest for the first name that stands twice."""
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
             raise InvalidRequest(f"{_short(name)} is given twice; give it once", field=_short(name))
         seen.add(name)
+    return dict(pairs)
 
 
 def query_params(kind: type[Struct], query: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -122,8 +138,10 @@ def _check_text(path: str, name: str, value: str) -> None:
             f"{path} has the control character U+{ord(found[0]):04X}; write it on one line, without it",
             field=path,
         )
+    if name in TIME_NAMES and not value:
+        raise InvalidRequest(f"{path} is empty; give a date-time, or leave it out", field=path)
     # An empty one is none, to operations that take none.
-    if name in _IDS and value and not is_safe_id(value):
+    if name in ID_NAMES and value and not is_safe_id(value):
         raise InvalidRequest(
             f"{path} is no id: ids are at most 128 letters, digits and _ . @ : = ~ -", field=path
         )

@@ -1,10 +1,14 @@
 """The OpenAPI 3.1 document, generated from the table of operations."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from ctid.api import errors
+from ctid.api.answers import Examples
+from ctid.api.conditional import bears_tag, changes_by_tag
+from ctid.api.constraints import JUDGED
 from ctid.api.dispatch import Problem, encoded
 from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
 from ctid.api.replays import BOOT, HEADER, REPLAYED
@@ -22,6 +26,7 @@ from ctid.api.stream import (
     ResumedMessage,
     SnapshotMessage,
 )
+from ctid.api.tags import IF_MATCH, IF_NONE_MATCH
 from ctid.describing import Schema
 from ctid.model.errors import AuthExpired, AuthRequired, CtidError, Forbidden, InvalidRequest
 
@@ -48,7 +53,34 @@ again bears a key of the client's own in `{HEADER}`: it is carried out once, and
 again within ten minutes, also while the first is under way, gets the first answer, with `{REPLAYED}:
 true`. A restart of ctid forgets keys; a refusal that came before anything was tried leaves its key free.
 Every answer names its run of ctid in `{BOOT}`; a command that is sent again with that header is refused by a
-later run, with 412 `{errors.OtherBoot.code}`: nothing is done twice because ctid was restarted."""
+later run, with 412 `{errors.OtherBoot.code}`: nothing is done twice because ctid was restarted.
+
+What a schema cannot say of a request is in `x-judged` of its operation: fields of which the state, the
+configuration or another field decides. A path that is not in this document is 404
+`{errors.PathUnknown.code}`; with another method than it has it is 405 `{errors.MethodNotAllowed.code}`, and
+`Allow` names those there are, HEAD wherever there is GET."""
+
+_TAGS = {
+    "status": "ctid itself: its links, its broker, its ledger.",
+    "agents": "Who takes calls: their states, and commands to them.",
+    "queues": "Who waits, and how the members stand.",
+    "calls": "Live calls, and acts on them.",
+    "devices": "Phones, as the PBX knows them.",
+    "supervisions": "Listening, whispering, barging in and taking over: one session, switched live.",
+    "help": "Raised hands of agents.",
+    "sheets": "Coaching sheets about sessions.",
+    "recordings": "The index of recordings that ctid had made; the audio is the PBX's.",
+    "figures": "Key figures of a period, and the moments behind each.",
+    "ghosts": "What the PBX does not bear out.",
+    "pbxs": "The PBXs, and comparing with them.",
+    "periods": "When agents may be listened to.",
+    "draw": "Whom to listen to, by lot.",
+    "audit": "Who did what, in a log that cannot be edited unseen.",
+    "retention": "What is kept, and for how long.",
+    "subjects": "What is kept about a person: told, and erased.",
+    "events": "The stream of changes.",
+    "probes": "For monitoring; without a token.",
+}
 
 _EVENTS = f"""A WebSocket: first a `snapshot`, then each `change` and `occurrence` after it.
 
@@ -78,6 +110,44 @@ _KEY_PARAMETER = {
     "description": "Carries the command out once, however often it comes with this key.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
 }
+_RETRY_AFTER = {
+    "description": "In so many seconds it may be asked for again.",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[0-9]+$"},
+}
+_CHALLENGE = {
+    "description": "How to say who you are (RFC 6750 section 3).",
+    "required": True,
+    "schema": {"type": "string"},
+}
+_REPLAYED = {
+    "description": "The answer that the key got before; nothing was done this time.",
+    "schema": {"type": "string", "const": "true"},
+}
+_ETAG = {
+    "description": "The tag of this answer, as this user sees it (RFC 9110 section 8.8.3).",
+    "required": True,
+    "schema": {"type": "string"},
+}
+_IF_NONE_MATCH_PARAMETER = {
+    "name": IF_NONE_MATCH,
+    "in": "header",
+    "required": False,
+    "description": "Answers 304, without a body, if the answer still has one of these tags.",
+    "schema": {"type": "string"},
+}
+_IF_MATCH_PARAMETER = {
+    "name": IF_MATCH,
+    "in": "header",
+    "required": False,
+    "description": "Changes it only if it still has one of these tags, in quotes.",
+    "schema": {"type": "string"},
+}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": _CHALLENGE},
+    429: {"Retry-After": _RETRY_AFTER},
+}
+"""Of refusals, by their status."""
 
 
 _BOOT_PARAMETER = {
@@ -98,6 +168,7 @@ def encoded_document(version: str) -> bytes:
 def document(version: str) -> dict[str, Any]:
     """Generate the document."""
     operations = OPERATIONS.values()
+    examples = Examples.shipped()
     schemas = components(
         requests=[operation.params for operation in operations],
         results=[*(operation.result for operation in operations), Problem],
@@ -105,12 +176,12 @@ def document(version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     used: set[str] = set()
     for operation in operations:
-        described = _operation(operation, schemas)
+        described = _operation(operation, schemas, examples)
         paths[BASE + operation.path][operation.method.lower()] = described
         used.add(operation.params.__name__)
-    paths[f"{BASE}/events"]["get"] = _events()
-    paths[f"{BASE}/events/stream"]["get"] = _event_stream()
-    paths.update(_probes())
+    paths[f"{BASE}/events"]["get"] = _events(examples)
+    paths[f"{BASE}/events/stream"]["get"] = _event_stream(examples)
+    paths.update(_probes(examples))
     schemas |= message_components((*_MESSAGES, ClosedMessage))
     for name in used - _bodies():
         # These are told as parameters; as components they would only repeat that.
@@ -125,11 +196,11 @@ def document(version: str) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
-        "tags": [{"name": name} for name in dict.fromkeys(_tag(operation) for operation in operations)]
-        + [{"name": "events"}, {"name": "probes"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": dict(paths),
         "components": {
             "schemas": schemas,
+            "examples": {name: {"value": problem} for name, problem in examples.problems.items()},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -142,6 +213,7 @@ def refusals(operation: Operation) -> tuple[Refusal, ...]:
         AuthRequired,
         AuthExpired,
         Forbidden,
+        errors.ProxyRequired,
         errors.RateLimited,
         CtidError,
     ]
@@ -154,6 +226,8 @@ def refusals(operation: Operation) -> tuple[Refusal, ...]:
             errors.BodyTooLarge,
             errors.UnsupportedMediaType,
         ]
+    if operation.path_params:
+        common.append(errors.PathUnknown)
     return (*((kind.code, kind.status) for kind in common), *operation.refusals)
 
 
@@ -169,10 +243,11 @@ def _tag(operation: Operation) -> str:
     return operation.name.partition(".")[0]
 
 
-def _operation(operation: Operation, schemas: dict[str, Schema]) -> dict[str, Any]:
+def _operation(operation: Operation, schemas: dict[str, Schema], examples: Examples) -> dict[str, Any]:
     request = schemas[operation.params.__name__]
     properties: dict[str, Schema] = request.get("properties", {})
     in_path = operation.path_params
+    example = examples.requests.get(operation.name, {})
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [_tag(operation)],
@@ -180,36 +255,52 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> dict[str, An
         "description": f"{operation.description}\n\nRoles: {', '.join(sorted(operation.roles))}.",
         "x-roles": sorted(operation.roles),
         "x-idempotency": operation.idempotency,
-        "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": properties[name]} for name in in_path
-        ],
+        "parameters": [_path(name, properties[name], example) for name in in_path],
     }
+    if operation.name in JUDGED:
+        described["x-judged"] = dict(JUDGED[operation.name])
     if operation.is_command:
         described["parameters"] += [_KEY_PARAMETER, _BOOT_PARAMETER]
+    if bears_tag(operation):
+        conditional = _IF_MATCH_PARAMETER if changes_by_tag(operation) else _IF_NONE_MATCH_PARAMETER
+        described["parameters"].append(conditional)
     rest = {name: schema for name, schema in properties.items() if name not in in_path}
     if not operation.has_body:
         described["parameters"] += [
             _query(name, schema, required=name in request.get("required", ()))
             for name, schema in rest.items()
         ]
-    elif in_path:
-        required = [name for name in request.get("required", ()) if name not in in_path]
-        body = request | {"title": f"{request['title']}Body", "properties": rest, "required": required}
-        described["requestBody"] = _body(body, operation)
     else:
-        described["requestBody"] = _body(ref(operation.params), operation)
-    described["responses"] = {
-        str(operation.status): {
-            "description": operation.summary,
-            "content": {"application/json": {"schema": ref(operation.result)}},
-        }
-    } | _problems(refusals(operation))
+        body = ref(operation.params)
+        if in_path:
+            required = [name for name in request.get("required", ()) if name not in in_path]
+            body = request | {"title": f"{request['title']}Body", "properties": rest, "required": required}
+        asked = {name: value for name, value in example.items() if name not in in_path}
+        media = {"schema": body, "example": asked or dict(operation.example or {})}
+        described["requestBody"] = {"required": True, "content": {"application/json": media}}
+    answer: dict[str, Any] = {"schema": ref(operation.result)}
+    if operation.name in examples.answers:
+        answer["example"] = examples.answers[operation.name]
+    good: dict[str, Any] = {"description": operation.summary, "content": {"application/json": answer}}
+    refused = _problems(refusals(operation), examples)
+    if operation.is_command:
+        for response in (good, *refused.values()):
+            response["headers"] = {REPLAYED: _REPLAYED} | response.get("headers", {})
+    described["responses"] = {str(operation.status): good}
+    if bears_tag(operation):
+        good["headers"] = good.get("headers", {}) | {"ETag": _ETAG}
+        if not operation.is_command:
+            known = {"description": "It is as it was.", "headers": {"ETag": _ETAG}}
+            described["responses"]["304"] = known
+    described["responses"] |= refused
     return described
 
 
-def _body(schema: Schema, operation: Operation) -> dict[str, Any]:
-    media = {"schema": schema} | ({"example": dict(operation.example)} if operation.example else {})
-    return {"required": True, "content": {"application/json": media}}
+def _path(name: str, schema: Schema, example: Mapping[str, Any]) -> dict[str, Any]:
+    if "$ref" not in schema:
+        schema = schema | {"minLength": 1}  # the path of an empty one is another
+    parameter = {"name": name, "in": "path", "required": True, "schema": schema}
+    return parameter | ({"example": example[name]} if name in example else {})
 
 
 def _query(name: str, schema: Schema, *, required: bool) -> dict[str, Any]:
@@ -224,22 +315,33 @@ def _query(name: str, schema: Schema, *, required: bool) -> dict[str, Any]:
     return parameter | {"schema": schema}
 
 
-def _problems(codes: tuple[Refusal, ...]) -> dict[str, Any]:
+def _problems(codes: tuple[Refusal, ...], examples: Examples) -> dict[str, Any]:
     by_status: defaultdict[int, list[str]] = defaultdict(list)
     for code, status in codes:
         if code not in by_status[status]:
             by_status[status].append(code)
-    return {
-        str(status): {
-            "description": ", ".join(f"`{code}`" for code in listed),
-            "x-codes": listed,
-            "content": {"application/problem+json": {"schema": ref_problem()}},
-        }
-        for status, listed in sorted(by_status.items())
+    return {str(status): _refused(status, listed, examples) for status, listed in sorted(by_status.items())}
+
+
+def _refused(status: int, codes: list[str], examples: Examples) -> dict[str, Any]:
+    media: dict[str, Any] = {"schema": ref_problem()}
+    shown = [code for code in codes if f"{status}-{code}" in examples.problems]
+    if shown:
+        media["examples"] = {code: {"$ref": f"#/components/examples/{status}-{code}"} for code in shown}
+    response: dict[str, Any] = {
+        "description": ", ".join(f"`{code}`" for code in codes),
+        "x-codes": codes,
+        "content": {"application/problem+json": media},
     }
+    if status in _HEADERS:
+        response["headers"] = _HEADERS[status]
+    return response
 
 
-def _events() -> dict[str, Any]:
+_SEQ = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
+
+
+def _events(examples: Examples) -> dict[str, Any]:
     def query(name: str, text: str, schema: Schema | None = None) -> dict[str, Any]:
         return {"name": name, "in": "query", "description": text, "schema": schema or {"type": "string"}}
 
@@ -249,23 +351,24 @@ def _events() -> dict[str, Any]:
         "tags": ["events"],
         "summary": "The stream of changes (WebSocket)",
         "description": _EVENTS,
+        "x-judged": dict(JUDGED["events"]),
         "x-messages": [ref(kind) for kind in _MESSAGES],
         "parameters": [
             query("kind", f"Kinds, separated by commas: {', '.join(KINDS)}. All when left out."),
             query("team", "Teams, separated by commas: their agents, and what these have to do with."),
             query("queue", "Queues, separated by commas: they, their calls and members, and no other kind."),
             query("id", "Ids, separated by commas."),
-            query("after", "Resume after this `seq`; with `boot_id`.", {"type": "integer"}),
+            query("after", "Resume after this `seq`; with `boot_id`.", _SEQ),
             query("boot_id", "The `boot_id` that `after` belongs to."),
         ],
         "responses": {"101": {"description": "The stream begins."}}
-        | _problems(tuple((kind.code, kind.status) for kind in refused)),
+        | _problems(tuple((kind.code, kind.status) for kind in refused), examples),
     }
 
 
-def _event_stream() -> dict[str, Any]:
+def _event_stream(examples: Examples) -> dict[str, Any]:
     """As the WebSocket, but for what only that needs."""
-    socket = _events()
+    socket = _events(examples)
     resume = {
         "name": LAST_EVENT_ID,
         "in": "header",
@@ -281,11 +384,12 @@ def _event_stream() -> dict[str, Any]:
         "description": _EVENT_STREAM,
         "x-messages": [ref(kind) for kind in (*_MESSAGES, ClosedMessage) if kind is not ReplyMessage],
         "parameters": [*socket["parameters"], resume],
-        "responses": {"200": begins} | _problems(tuple((kind.code, kind.status) for kind in refused)),
+        "responses": {"200": begins}
+        | _problems(tuple((kind.code, kind.status) for kind in refused), examples),
     }
 
 
-def _probes() -> dict[str, Any]:
+def _probes(examples: Examples) -> dict[str, Any]:
     def probe(name: str, summary: str, media_type: str, refused: tuple[Refusal, ...] = ()) -> dict[str, Any]:
         answer = {"description": summary, "content": {media_type: {"schema": {}}}}
         return {
@@ -294,7 +398,7 @@ def _probes() -> dict[str, Any]:
                 "tags": ["probes"],
                 "summary": summary,
                 "security": [],
-                "responses": {"200": answer} | _problems(refused),
+                "responses": {"200": answer} | _problems(refused, examples),
             }
         }
 

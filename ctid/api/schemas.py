@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
+from ctid.api.constraints import constrain
 from ctid.api.views import SUPERVISING_ROLES
 from ctid.describing import Schema, attribute_docs, schemas
 from ctid.model.entities import ENTITIES, Call
@@ -20,8 +21,16 @@ def ref(kind: type) -> Schema:
 
 
 def components(requests: Iterable[type[Struct]], results: Iterable[type[Struct]]) -> dict[str, Schema]:
-    """The schemas of structs and of all they hold, by name: see `ctid.describing.schemas`."""
-    described = schemas(requests, results, REF + "{name}")
+    """The schemas of structs and of all they hold, by name: see `ctid.describing.schemas`.
+
+    The texts of a request are as the decoder demands them.
+    """
+    template = REF + "{name}"
+    requests, results = tuple(requests), tuple(results)
+    described = schemas(requests, results, template)
+    for name in schemas(requests, (), template).keys() - schemas((), results, template).keys():
+        for field, schema in described[name].get("properties", {}).items():
+            constrain(field, schema)
     _supervisions_are_for_some(described)
     return described
 

@@ -11,6 +11,7 @@ from ctid.audit.subjects import ErasureReport, SubjectDocument
 from ctid.audit.verifying import Verification
 
 _AUDIT = refused(503, "audit.unavailable")
+_KEPT = refused(503, "audit.unavailable", "history.unavailable", "help.unavailable", "coaching.unavailable")
 
 TABLE = (
     Operation(
@@ -126,7 +127,7 @@ TABLE = (
         result=SubjectDocument,
         roles=auditing.ROLES,
         handler=auditing.export_subject,
-        refusals=(*_AUDIT, *refused(503, "history.unavailable")),
+        refusals=_KEPT,
     ),
     Operation(
         name="subjects.erase",
@@ -143,6 +144,6 @@ TABLE = (
         result=ErasureReport,
         roles=auditing.ROLES,
         handler=auditing.erase_subject,
-        refusals=(*_AUDIT, *refused(503, "history.unavailable")),
+        refusals=_KEPT,
     ),
 )

@@ -89,6 +89,12 @@ def test_a_name_twice(text: str) -> None:
     assert json_object('{"a": {"a": [{"a": 1}, {"a": 1}]}}') == {"a": {"a": [{"a": 1}, {"a": 1}]}}
 
 
+def test_whole_numbers() -> None:
+    """1.0 is the integer 1, as JSON Schema has it; what is not whole stays a float."""
+    whole = json_object('{"a": 1.0, "b": 1e3, "c": 1.5, "d": -0.0}')
+    assert [type(value) for value in whole.values()] == [int, int, float, int]
+
+
 def is_object_or_refused(raw: bytes | str) -> bool:
     """Whether this is decoded to an object, or refused as malformed."""
     try:

@@ -25,8 +25,11 @@ def references(value: Any) -> set[str]:
 
 def test_references_and_components_meet() -> None:
     """Each reference has its component, and each component is referred to."""
-    names = {reference.rpartition("/")[2] for reference in references(DOCUMENT)}
-    assert names == set(DOCUMENT["components"]["schemas"])
+    referred = {reference.removeprefix("#/components/") for reference in references(DOCUMENT)}
+    sections = ("schemas", "examples")
+    assert referred == {
+        f"{section}/{name}" for section in sections for name in DOCUMENT["components"][section]
+    }
 
 
 def test_what_is_always_there_is_required() -> None:
@@ -52,7 +55,7 @@ def test_the_path_holds_what_the_body_does_not() -> None:
     assert list(body["properties"]) == ["mode", "hear", "muted", "lead"]
     assert body.get("required", []) == []
     named = [parameter["name"] for parameter in patch["parameters"]]
-    assert named == ["id", "Idempotency-Key", "Ctid-Boot-Id"]
+    assert named == ["id", "Idempotency-Key", "Ctid-Boot-Id", "If-Match"]
 
 
 def test_examples_are_good() -> None:
