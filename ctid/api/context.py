@@ -210,6 +210,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Bounds of one client and of the server; times in seconds."""
 
     body_bytes: int = 64 * 1024
+    head_s: float = 10.0
+    """Within this a new connection must bring the head of its first request."""
     body_s: float = 10.0
     """Within this the whole body must arrive."""
     send_s: float = 10.0

@@ -4,6 +4,7 @@ import structlog
 from aiohttp import web
 
 from ctid.api.door import Door
+from ctid.api.doorstep import Runner
 from ctid.api.expiry import warn_daily
 from ctid.api.feed import Feed
 from ctid.api.follower import Followers
@@ -43,8 +44,9 @@ class ApiServer:
         if certificate is not None:
             self._tasks.spawn("api/certificate", certificate.watch())
         # An access log would write every address asked for, ids and all; the metrics count instead.
-        self._runner = web.AppRunner(
+        self._runner = Runner(
             carrier.application(),
+            context.limits.head_s,
             access_log=None,
             shutdown_timeout=context.limits.shutdown_s,
             handle_signals=False,
