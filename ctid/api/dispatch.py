@@ -52,7 +52,8 @@ def refusal(error: CtidError) -> Answer:
         type=f"{BASE}/docs#problem-{error.code}",
         title=error.title,
         status=error.status,
-        detail=error.detail,
+        # A header's bytes that are no text come as lone surrogates, which JSON has no form for.
+        detail=error.detail.encode(errors="replace").decode(),
         code=error.code,
         field=error.field.removeprefix("$.") if error.field else None,
         queues=dict(error.queues) if isinstance(error, AgentPartlyDone) else None,

@@ -3,6 +3,7 @@
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -16,6 +17,7 @@ from ctid.model.instant import Instant, from_rfc3339
 from ctid.model.users import User, UserRole
 from ctid.model.words import LeaveReason
 
+_MOST_IDS = 2**63
 _BY = ("caller", "agent", "transfer", *(str(reason) for reason in LeaveReason))
 
 
@@ -103,8 +105,9 @@ def _read(cursor: str) -> tuple[float, int] | None:
     try:
         text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
         name, at, ident = text.split(":")
-        if name == "at":
-            return float(at), int(ident)
+        place = float(at), int(ident)
+        if name == "at" and isfinite(place[0]) and abs(place[1]) < _MOST_IDS:
+            return place
     except (binascii.Error, ValueError) as error:
         raise _not_ours() from error
     raise _not_ours()

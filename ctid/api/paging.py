@@ -3,6 +3,7 @@
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
+from math import isfinite
 from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct
@@ -48,7 +49,7 @@ def place_of(cursor: str) -> tuple[float, str] | None:
     if not cursor:
         return None
     try:
-        if colon:
+        if colon and isfinite(float(at)):
             return float(at), ident
     except ValueError as error:
         raise _not_ours() from error

@@ -101,6 +101,8 @@ async def test_moments_behind_a_figure(day: Floor) -> None:
         ("figures/calls?cursor=x", "cursor"),
         ("figures/calls?cursor=aWQ6eDp5", "cursor"),
         ("figures/calls?cursor=aWQ6MTox", "cursor"),
+        ("figures/calls?cursor=YXQ6bmFuOjE", "cursor"),  # at:nan:1
+        ("figures/calls?cursor=YXQ6MTo5OTk5OTk5OTk5OTk5OTk5OTk5OQ", "cursor"),  # more than any id
         ("figures/calls?limit=0", "limit"),
     ],
 )

@@ -1,8 +1,10 @@
+from base64 import urlsafe_b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctid.api.paging import ListRequest, page
+from ctid.api.paging import ListRequest, page, place_of
 from ctid.model.entities import Device
 from ctid.model.errors import InvalidRequest
 from ctid.model.ids import DeviceId, PbxId
@@ -51,3 +53,11 @@ def test_foreign_cursors(cursor: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         page([], ListRequest(cursor=cursor))
     assert refused.value.field == "cursor"
+
+
+@pytest.mark.parametrize("at", ["nan", "inf", "x"])
+def test_places_in_time_that_are_none(at: str) -> None:
+    """A cursor whose time is no number that can be compared is refused."""
+    cursor = urlsafe_b64encode(f"id:{at}:c1".encode()).decode().rstrip("=")
+    with pytest.raises(InvalidRequest, match="cursor"):
+        place_of(cursor)
