@@ -37,7 +37,7 @@ PURE := $(PURE),ctid/client/opening.py,ctid/client/structs.py,ctid/client/errors
 PURE := $(PURE),ctid/client/following.py,ctid/client/mirror.py
 PURE_FLOOR := 100
 
-.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz schemas captures examples client bench lab-up lab-down format lock clean
+.PHONY: help demo test check unit e2e test-asterisk16 soak fuzz fuzz-api schemas captures examples client bench lab-up lab-down format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -74,6 +74,8 @@ fuzz: $(READY)  ## mutated frames into the driver and the state (FRAMES=100000 S
 
 schemas: $(READY)  ## publish the schemas and the API as they are now, unless that would break somebody (docs/compatibility.md)
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/drivers:$(CURDIR)/tests $(RUN)/python -m published.files
+fuzz-api: $(READY)  ## mutated requests over HTTP, WebSocket and the bus's commands to a served floor (COUNT=50000 SEED=any)
+	PYTHONPATH=$(CURDIR)/hardware-lab:$(CURDIR)/drivers:$(CURDIR)/tests $(RUN)/python -m fuzz.api --count $(or $(COUNT),50000) $(and $(SEED),--seed $(SEED))
 
 captures: $(READY) $(SYSTEM)  ## record the scenarios anew on the real Asterisk, with what they tell
 	rm -f tests/replay/scenarios/*
