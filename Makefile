@@ -74,6 +74,7 @@ fuzz: $(READY)  ## mutated frames into the driver and the state (FRAMES=100000 S
 
 schemas: $(READY)  ## publish the schemas and the API as they are now, unless that would break somebody (docs/compatibility.md)
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/drivers:$(CURDIR)/tests $(RUN)/python -m published.files
+
 fuzz-api: $(READY)  ## mutated requests over HTTP, WebSocket and the bus's commands to a served floor (COUNT=50000 SEED=any)
 	PYTHONPATH=$(CURDIR)/hardware-lab:$(CURDIR)/drivers:$(CURDIR)/tests $(RUN)/python -m fuzz.api --count $(or $(COUNT),50000) $(and $(SEED),--seed $(SEED))
 
