@@ -78,7 +78,7 @@ class Desk:
     @property
     def is_five(self) -> bool:
         """Whether ctid and the broker speak MQTT 5."""
-        return self.publisher.status()["protocol"] == "5"
+        return bool(self.publisher.status()["protocol"] == "5")
 
     def client(
         self, user: str, protocol: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V5

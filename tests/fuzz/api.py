@@ -22,7 +22,7 @@ from api.support import Floor, token_of
 from ctid.api.bus import BusCarrier
 from ctid.api.context import Limits
 from ctid.api.openapi import refusals
-from ctid.api.operations import OPERATIONS, Operation
+from ctid.api.operations import Operation
 from ctid.events.topics import Topics
 from ctid.model.users import UserRole
 from ctid.publish.intake import Command, Intake
@@ -87,9 +87,7 @@ class Round:
                 await floor.supervise()
                 await floor.raise_hand()
                 await floor.coach()
-                self._intake = Intake(
-                    Topics("ctid", "test"), OPERATIONS.keys(), BusCarrier(floor.door).carry_out
-                )
+                self._intake = Intake(Topics("ctid", "test"), BusCarrier(floor.door))
                 for _ in range(count):
                     for ask in (self._over_http, self._over_socket, self._over_bus):
                         before = state_of(floor.hub.store)
