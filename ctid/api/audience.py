@@ -121,7 +121,7 @@ class Audience:
                 return any(self._agent_of_teams(party.agent) for party in entity.parties) or (
                     in_queue and self._queue_of_teams(entity.queue)
                 )
-            case Device() | Supervision() | Help():
+            case _:
                 return self._agent_of_teams(entity.agent)
 
     def _agent_of_teams(self, ident: AgentId | None) -> bool:
@@ -138,17 +138,11 @@ class Audience:
     def _of_queues(self, entity: Entity) -> bool:
         """Links concern every queue; a call the one it waits in or came from, an agent those she is in."""
         wanted = self._wanted.queues
-        match entity:
-            case Pbx():
-                return True
-            case Agent():
-                return any(membership.queue in wanted for membership in entity.queues)
-            case Queue():
-                return entity.id in wanted
-            case Call():
-                return entity.queue in wanted
-            case Device() | Supervision() | Help():
-                return False
+        if isinstance(entity, Agent):
+            return any(membership.queue in wanted for membership in entity.queues)
+        if isinstance(entity, Queue):
+            return entity.id in wanted
+        return not isinstance(entity, Call) or entity.queue in wanted
 
     def _agent_in_queues(self, ident: AgentId | None) -> bool:
         agent = self._store.agents.get(ident) if ident is not None else None

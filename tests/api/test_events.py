@@ -328,7 +328,7 @@ async def flood(floor: Floor, rounds: int) -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [Limits(waiting=100, send_s=30.0, close_s=8.0), Limits(waiting=100_000, send_s=0.1, close_s=8.0)],
+    [Limits(waiting=100, send_s=30.0, close_s=60.0), Limits(waiting=100_000, send_s=0.1, close_s=60.0)],
     ids=["too many wait", "one waits too long"],
 )
 async def test_a_slow_reader_is_closed_and_holds_nobody_up(limits: Limits) -> None:

@@ -200,6 +200,22 @@ async def test_a_slow_reader_is_cut_off_and_holds_nobody_up() -> None:
                 await eventually(lambda: len(floor.subscriptions) <= 2)
 
 
+async def test_a_slow_reader_is_told_why() -> None:
+    """Who was too slow and reads after all gets what was kept for it, and then the reason."""
+    async with Floor(Limits(waiting=100, send_s=60.0, close_s=8.0)) as floor:
+        await floor.populate()
+        with slow_client(floor) as slow:
+            slow.setblocking(False)
+            await eventually(lambda: len(floor.subscriptions) >= 2)
+            for number in range(3000):
+                await floor.pause("1002", f"{number} " + "x" * 2000)
+            received, loop = b"", asyncio.get_running_loop()
+            async with asyncio.timeout(DEADLINE_S):
+                while b"event: closed\n" not in received[-4096:]:
+                    received += await loop.sock_recv(slow, 1 << 16)
+            assert b'data: {"type":"closed","code":4408,"reason":"too slow: ' in received[-4096:]
+
+
 async def numbers(stream: Stream, count: int) -> list[int]:
     """The numbers in the reasons of the next changes."""
     return [int((await stream.next())[1]["entity"]["reason"].split()[0]) for _ in range(count)]
