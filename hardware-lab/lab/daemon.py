@@ -41,6 +41,7 @@ listen = "127.0.0.1:{http}"
 {rates}
 [mqtt]
 url = "mqtt://127.0.0.1:{mqtt}"
+commands = {commands}
 
 [log]
 format = "console"
@@ -141,11 +142,13 @@ def write_configuration(
     ami: int | None = None,
     ari: int | None = None,
     law: str = LAW,
+    commands: bool = False,
 ) -> Path:
     """Write the `ctid.toml` of a rig, and return where it is.
 
     `state`: another state directory; `ami`, `ari`: other ports than Asterisk's own, such as relays';
-    `law`: the tables that bound the listening to agents.
+    `law`: the tables that bound the listening to agents; `commands`: whether it takes commands by MQTT, which
+    the rig's broker takes from anybody, in anybody's name.
     """
     state = state or rig.base / "ctid"
     state.mkdir(parents=True, exist_ok=True)
@@ -154,6 +157,7 @@ def write_configuration(
         http=rig.ports.http,
         rates=WIDE_RATES,
         mqtt=rig.ports.mqtt,
+        commands=str(commands).lower(),
         ami=ami or rig.ports.ami,
         pbx_ari=_ARI.format(ari=ari or rig.ports.ari) if rig.options.ari else "",
         queue_log=rig.paths.queue_log,
@@ -204,10 +208,11 @@ def maker(
     through: Cutter | None = None,
     ari_through: Cutter | None = None,
     law: str = LAW,
+    commands: bool = False,
 ) -> Callable[[Rig], Service]:
     """What `Rig` takes among its `services`. `through`, `ari_through`: relays to AMI and ARI for the daemon.
 
-    `law` is as `write_configuration` takes it.
+    `law` and `commands` are as `write_configuration` takes them.
     `Rig.kill("ctid")` ends it as a crash does, and `Rig.restart("ctid")` starts it again with the same
     configuration and the same state directory.
     """
@@ -224,6 +229,7 @@ def maker(
             ami=through.port if through else None,
             ari=ari_through.port if ari_through else None,
             law=law,
+            commands=commands,
         )
         return service(rig, path)
 
