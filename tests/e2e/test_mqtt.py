@@ -561,19 +561,40 @@ async def test_five_alone_is_never_left(tmp_path: Path) -> None:
         broker.kill()
 
 
-async def test_events_expire_at_the_broker(broker: Broker, tmp_path: Path) -> None:
-    """On MQTT 5 an event bears its expiry; a retained document bears none."""
+async def test_what_is_told_beside_a_payload(broker: Broker, tmp_path: Path) -> None:
+    """On MQTT 5: what it is, that it is text, its schema, run and number; an event's expiry as well."""
     async with reading(broker, "ctid/lab/#") as reader, Floor(broker, tmp_path) as floor:
         await floor.open("1001")
         await floor.settled()
         await until(lambda: any("/agents/" in m.topic.value for m in reader.messages))
         for message in reader.messages:
-            left = getattr(message.properties, "MessageExpiryInterval", None)
-            if "/events/" in message.topic.value:
-                assert left is not None
-                assert 0 < left <= EVENT_EXPIRY_S
-            else:
-                assert left is None
+            told, is_event = message.properties, "/events/" in message.topic.value
+            document = json.loads(message.payload)
+            header = document["data"] if is_event else document
+            boot_id = document["bootid"] if is_event else document["boot_id"]
+            user = [("schema", header["schema"]), ("boot_id", boot_id), ("seq", str(document["seq"]))]
+            assert getattr(told, "UserProperty", None) == user
+            assert getattr(told, "PayloadFormatIndicator", None) == 1
+            kind = "application/cloudevents+json" if is_event else "application/json"
+            assert getattr(told, "ContentType", None) == kind
+            left = getattr(told, "MessageExpiryInterval", None)
+            assert (0 < left <= EVENT_EXPIRY_S) if left is not None else not is_event
+
+
+async def test_a_broker_that_refuses_is_told_of(tmp_path: Path) -> None:
+    """An access list that lets ctid write nothing: each refusal is counted, and none taken for an arrival."""
+    (tmp_path / "acl").write_text("topic read #\ntopic readwrite fence\n")
+    broker = Broker(tmp_path, more=(f"acl_file {tmp_path}/acl",))
+    broker.start()
+    try:
+        async with Floor(broker, tmp_path) as floor:
+            await floor.open("1001")
+            await until(lambda: floor.status["refused"] > 0)
+            await floor.settled()
+            assert floor.status["published"] == 0
+            assert await retained(broker) == {}
+    finally:
+        broker.kill()
 
 
 def _run(*command: str) -> None:
