@@ -99,11 +99,11 @@ async def by_ctid(port: int, floor: Floor, site: str, state: Path) -> tuple[floa
     return len(floor.events) / took, published / took
 
 
-async def by_publisher(port: int, floor: Floor, site: str, state: Path) -> float:
-    """Publications a second, of updates that are there: until the last event has arrived."""
+async def by_publisher(port: int, floor: Floor, site: str, state: Path) -> tuple[float, float]:
+    """Publications of updates that are there, until the last has arrived: a second, and a CPU second."""
     hub = _Telling(Store(), SystemClock())
     async with _publishing(hub, port, site, state) as publisher:
-        began, before = time.perf_counter(), publisher.status()["published"]
+        began, busy, before = time.perf_counter(), time.process_time(), publisher.status()["published"]
         for at in range(0, len(floor.updates), TOLD_AT_ONCE):
             await hub.tell(floor.updates[at : at + TOLD_AT_ONCE])
             await asyncio.sleep(0)
@@ -115,8 +115,9 @@ async def by_publisher(port: int, floor: Floor, site: str, state: Path) -> float
             ),
             publisher,
         )
-        took = time.perf_counter() - began
-        return float((publisher.status()["published"] - before) / took)
+        took, worked = time.perf_counter() - began, time.process_time() - busy
+        published = publisher.status()["published"] - before
+        return published / took, published / worked
 
 
 @asynccontextmanager
@@ -240,12 +241,12 @@ async def _measure(port: int) -> Report:
             whole.mkdir()
             publisher.mkdir()
             events, messages = await by_ctid(port, floor, f"whole{index}", whole)
+            told, worked = await by_publisher(port, floor, f"publisher{index}", publisher)
             taken = {
                 "ctid, from fact to acknowledgement, events": events,
                 "the same, with the retained documents": messages,
-                "its publisher, from update to acknowledgement": await by_publisher(
-                    port, floor, f"publisher{index}", publisher
-                ),
+                "its publisher, from update to acknowledgement": told,
+                "the same, in a second of its own CPU": worked,
             }
         taken |= {
             "300 bytes: ctid's connection": await by_connection(port),
