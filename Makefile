@@ -35,6 +35,7 @@ PURE := $(PURE),ctid/help/rules.py,ctid/coaching/sheets.py
 PURE := $(PURE),ctid/supervision/follow.py,ctid/supervision/lead.py,ctid/supervision/target.py
 PURE := $(PURE),ctid/client/opening.py,ctid/client/structs.py,ctid/client/errors.py,ctid/client/patience.py
 PURE := $(PURE),ctid/client/following.py,ctid/client/mirror.py
+PURE := $(PURE),ctid/cli/values.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e test-asterisk16 soak fuzz fuzz-api schemas captures examples client bench lab-up lab-down format lock clean
