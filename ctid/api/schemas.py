@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Struct
 
 from ctid.api.constraints import constrain
-from ctid.api.views import SUPERVISING_ROLES
 from ctid.describing import Schema, attribute_docs, schemas
 from ctid.model.entities import ENTITIES, Call
 from ctid.model.instant import schema_hook
+from ctid.model.users import SUPERVISING_ROLES
 
 REF = "#/components/schemas/"
 

@@ -8,22 +8,11 @@ from ctid.model.entities import Agent, Call, Entity, Help, Supervision
 from ctid.model.errors import Forbidden
 from ctid.model.facts import MonitoringSeen
 from ctid.model.ids import AgentId, QueueId, SupervisionId
-from ctid.model.users import Right, User, UserRole
+from ctid.model.users import FLOOR_ROLES, SUPERVISING_ROLES, Right, User, UserRole
 from ctid.state.changes import Occurrence
 from ctid.state.store import Store
 from ctid.supervision.rights import Rights, covers
 
-FLOOR_ROLES = frozenset({UserRole.VIEWER, UserRole.INTEGRATOR, UserRole.SUPERVISOR, UserRole.ADMIN})
-"""Those who see the floor."""
-SUPERVISING_ROLES = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
-"""Those who see who listens to whom, and may supervise and command as far as their rights go."""
-FIGURES_ROLES = FLOOR_ROLES | {UserRole.PRINCIPAL}
-"""Those who see figures; a principal sees the queues' totals alone."""
-OWN_ROLES = FLOOR_ROLES | {UserRole.AGENT}
-"""Those who see an agent; an agent sees herself alone."""
-COMMANDING_ROLES = SUPERVISING_ROLES | {UserRole.AGENT}
-"""Those who command an agent; an agent commands herself alone."""
-EVERY_ROLE = frozenset(UserRole)
 GUARDED = frozenset({Supervision.kind, Help.kind})
 """The kinds of entities that only `SUPERVISING_ROLES` see, but for an agent's own raised hand."""
 GUARDED_OCCURRENCES = frozenset({MonitoringSeen.NAME, "help_asked", "sheet_written"})

@@ -23,6 +23,19 @@ class UserRole(StrEnum):
     """Whoever ordered a campaign: sees figures, and nobody by name."""
 
 
+FLOOR_ROLES = frozenset({UserRole.VIEWER, UserRole.INTEGRATOR, UserRole.SUPERVISOR, UserRole.ADMIN})
+"""Those who see the floor."""
+SUPERVISING_ROLES = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
+"""Those who see who listens to whom, and may supervise and command as far as their rights go."""
+FIGURES_ROLES = FLOOR_ROLES | {UserRole.PRINCIPAL}
+"""Those who see figures; a principal sees the queues' totals alone."""
+OWN_ROLES = FLOOR_ROLES | {UserRole.AGENT}
+"""Those who see an agent; an agent sees herself alone."""
+COMMANDING_ROLES = SUPERVISING_ROLES | {UserRole.AGENT}
+"""Those who command an agent; an agent commands herself alone."""
+EVERY_ROLE = frozenset(UserRole)
+
+
 class Right(StrEnum):
     """What is granted to a role or a user over a team; without a grant it is denied."""
 

@@ -9,12 +9,7 @@ from msgspec import Struct
 
 from ctid.events.catalogue import EVENTS
 from ctid.events.topics import level
-from ctid.model.users import UserRole
-
-FLOOR_ROLES = frozenset({UserRole.VIEWER, UserRole.INTEGRATOR, UserRole.SUPERVISOR, UserRole.ADMIN})
-"""Those who see the floor."""
-SUPERVISING_ROLES = frozenset({UserRole.SUPERVISOR, UserRole.ADMIN})
-"""Those who see who listens to whom, and who asks for help."""
+from ctid.model.users import FLOOR_ROLES, SUPERVISING_ROLES, UserRole
 
 EVERYBODY = ("status", "periods")
 """Paths below the site that every client may read: whether ctid is there, and when agents are listened to."""

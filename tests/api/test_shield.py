@@ -9,9 +9,9 @@ import pytest
 from api.support import NOW, SESSION, TOKENS, Floor, Reply, eventually, token_of
 from ctid.api.context import Limits
 from ctid.api.expiry import DAY_S
-from ctid.api.views import FLOOR_ROLES
 from ctid.model.errors import SupervisionRefused
 from ctid.model.instant import Instant
+from ctid.model.users import FLOOR_ROLES
 from ctid.rates import Rate
 
 START = {"agent": "1001", "via": {"phone": "2001"}, "purpose": "training"}

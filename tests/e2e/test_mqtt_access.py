@@ -9,8 +9,8 @@ import aiomqtt
 import pytest
 
 from ctid.api import asyncapi
-from ctid.model.users import UserRole
-from ctid.publish.access import SUPERVISING_ROLES, BusClient, readable
+from ctid.model.users import SUPERVISING_ROLES, UserRole
+from ctid.publish.access import BusClient, readable
 from e2e.mosquitto import ROLES, shipped_broker
 from e2e.test_mqtt import Broker
 

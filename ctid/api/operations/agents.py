@@ -3,14 +3,9 @@
 from ctid.agents.service import CommandedAgent
 from ctid.api import agents, calls, listing, truth
 from ctid.api.operations.operation import LIST, REACH, Idempotency, Operation, refused
-from ctid.api.views import (
-    COMMANDING_ROLES,
-    FLOOR_ROLES,
-    OWN_ROLES,
-    SUPERVISING_ROLES,
-)
 from ctid.calls.words import SentMessage
 from ctid.model.entities import Agent
+from ctid.model.users import COMMANDING_ROLES, FLOOR_ROLES, OWN_ROLES, SUPERVISING_ROLES
 
 _AGENT = (
     *refused(404, "agent.unknown", "queue.unknown"),

@@ -2,11 +2,8 @@
 
 from ctid.api import calls
 from ctid.api.operations.operation import REACH, Idempotency, Operation, refused
-from ctid.api.views import (
-    SUPERVISING_ROLES,
-)
 from ctid.calls.words import CommandedCall
-from ctid.model.users import UserRole
+from ctid.model.users import SUPERVISING_ROLES, UserRole
 
 _ACT = (
     *refused(404, "call.unknown"),

@@ -2,12 +2,9 @@
 
 from ctid.api import coaching, hands, listing
 from ctid.api.operations.operation import LIST, STARTED, Idempotency, Operation, refused
-from ctid.api.views import (
-    SUPERVISING_ROLES,
-)
 from ctid.coaching.sheets import Sheet
 from ctid.model.entities import Help, Supervision
-from ctid.model.users import UserRole
+from ctid.model.users import SUPERVISING_ROLES, UserRole
 
 _COACHING = refused(503, "coaching.unavailable")
 

@@ -3,13 +3,9 @@
 from ctid.api import figures, listing, truth
 from ctid.api.operations.operation import LIST, Idempotency, Operation, refused
 from ctid.api.status import Status, StatusRequest, get_status
-from ctid.api.views import (
-    FIGURES_ROLES,
-    FLOOR_ROLES,
-    SUPERVISING_ROLES,
-)
 from ctid.history.figures import Figures
 from ctid.model.entities import Call, Device, Queue
+from ctid.model.users import FIGURES_ROLES, FLOOR_ROLES, SUPERVISING_ROLES
 
 _LISTING = (*refused(503, "pbx.link_down"), *refused(504, "pbx.timeout"))
 

@@ -2,13 +2,10 @@
 
 from ctid.api import auditing, law
 from ctid.api.operations.operation import Idempotency, Operation, not_supervised, refused
-from ctid.api.views import (
-    EVERY_ROLE,
-    SUPERVISING_ROLES,
-)
 from ctid.audit.retention import PurgeReport
 from ctid.audit.subjects import ErasureReport, SubjectDocument
 from ctid.audit.verifying import Verification
+from ctid.model.users import EVERY_ROLE, SUPERVISING_ROLES
 
 _AUDIT = refused(503, "audit.unavailable")
 _KEPT = refused(503, "audit.unavailable", "history.unavailable", "help.unavailable", "coaching.unavailable")

@@ -2,10 +2,8 @@
 
 from ctid.api import law, listing, supervising
 from ctid.api.operations.operation import LIST, PBX, STARTED, Idempotency, Operation, not_supervised, refused
-from ctid.api.views import (
-    SUPERVISING_ROLES,
-)
 from ctid.model.entities import Supervision
+from ctid.model.users import SUPERVISING_ROLES
 from ctid.supervision.requests import StartRequest
 
 TABLE = (
