@@ -10,7 +10,7 @@ import aiohttp
 
 from ctid.client.errors import Refused
 from ctid.client.following import Following, Item
-from ctid.client.http import Http, Lost, reason_of
+from ctid.client.http import LIMITED, Http, Lost, reason_of
 from ctid.client.patience import Waits
 
 EVENTS = "/events"
@@ -99,11 +99,11 @@ class Changes:
                     self._http.address(EVENTS, query), max_msg_size=0, timeout=patience
                 )
         except aiohttp.WSServerHandshakeError as error:
+            if error.status == LIMITED or error.status >= 500:
+                raise Lost(f"there is no stream just now ({error.status})") from error
             # The refusal of a handshake comes without its document.
             await self._http.explain(EVENTS, query)
-            raise Lost(
-                f"no event socket ({error.status}): a proxy between must let WebSockets through"
-            ) from error
+            raise Lost("a proxy between must let WebSockets through") from error
         except (aiohttp.ClientError, OSError) as error:
             raise Lost(reason_of(error)) from error
 

@@ -882,7 +882,8 @@ class SubjectsOperations:
         `kind` is `agent`, or `number`: a telephone number's digits, which are looked for in what people
         wrote, however they are grouped there. Each class of what is kept has a list.
 
-        Refused, beside what any operation can be, with `audit.unavailable`, `history.unavailable`.
+        Refused, beside what any operation can be, with `audit.unavailable`, `history.unavailable`,
+        `help.unavailable`, `coaching.unavailable`.
         """
         return await self._http.result(SubjectDocument, "GET", f"/subjects/{segment(kind)}/{segment(ident)}")
 
@@ -894,7 +895,8 @@ class SubjectsOperations:
         What was written about her goes; who listened when, which the law has to be kept, stays, and the
         report says so by class. In a `dry_run` nothing is erased.
 
-        Refused, beside what any operation can be, with `audit.unavailable`, `history.unavailable`.
+        Refused, beside what any operation can be, with `audit.unavailable`, `history.unavailable`,
+        `help.unavailable`, `coaching.unavailable`.
         """
         return await self._http.result(
             ErasureReport,

@@ -400,13 +400,13 @@ class Status(Struct, frozen=True, kw_only=True):
     pbxs: tuple[Pbx, ...]
     capabilities: dict[str, tuple[Capability, ...]]
     """What can be asked of each PBX now; nothing while its link is down."""
-    broker: dict[str, Any] | None
+    broker: dict[str, Any] | None = None
     """None when no MQTT broker is configured. `connected`, `since`, `reason` (why not), `protocol`; since
     the start `published` and `dropped`; `outbox` (events on disk), `waiting` (not arrived yet),
     `degraded`.
     """
     history: LedgerStatus
-    tls: CertificateStatus | None
+    tls: CertificateStatus | None = None
     """The certificate of this API; none when it speaks no TLS itself."""
     tokens: tuple[ExpiringToken, ...]
     """Those that expire within 14 days, or have: all for an admin, one's own for the others."""
@@ -421,7 +421,7 @@ class Ghost(Struct, frozen=True, kw_only=True):
     reason: str
     """What its PBX's lists contradict; `stale` while its link is down."""
     since: Instant
-    confirmed_at: Instant | None
+    confirmed_at: Instant | None = None
 
 
 class Ghosts(Struct, frozen=True, kw_only=True):
@@ -445,7 +445,7 @@ class Reconciled(Struct, frozen=True, kw_only=True):
     """What a snapshot found and mended."""
 
     pbx: str
-    synchronized_at: Instant | None
+    synchronized_at: Instant | None = None
     drift: tuple[Difference, ...]
     drift_total: int
     """Since ctid started."""
@@ -480,7 +480,7 @@ class QueuePage(Struct, frozen=True, kw_only=True):
     """Queues in the order of their ids; `next` and `seq` as everywhere."""
 
     items: tuple[Queue, ...]
-    next: str | None
+    next: str | None = None
     seq: int
 
 
@@ -494,7 +494,7 @@ class Quality(Struct, frozen=True, kw_only=True):
 
     loss: float
     jitter_ms: float
-    round_trip_ms: float | None
+    round_trip_ms: float | None = None
     mos: float
 
 
@@ -550,7 +550,7 @@ class CallPage(Struct, frozen=True, kw_only=True):
     """Live calls in the order of their ids; `next` and `seq` as everywhere."""
 
     items: tuple[Call, ...]
-    next: str | None
+    next: str | None = None
     seq: int
 
 
@@ -574,7 +574,7 @@ class DevicePage(Struct, frozen=True, kw_only=True):
     """Devices in the order of their ids; `next` and `seq` as everywhere."""
 
     items: tuple[Device, ...]
-    next: str | None
+    next: str | None = None
     seq: int
 
 
@@ -592,10 +592,10 @@ class QueueFigures(Struct, frozen=True, kw_only=True):
     hold_s: float
     wait_s: float
     talk_s: float
-    answer_rate: float | None
-    abandonment_rate: float | None
-    mean_hold_s: float | None
-    mean_talk_s: float | None
+    answer_rate: float | None = None
+    abandonment_rate: float | None = None
+    mean_hold_s: float | None = None
+    mean_talk_s: float | None = None
 
 
 class AgentFigures(Struct, frozen=True, kw_only=True):
@@ -609,8 +609,8 @@ class AgentFigures(Struct, frozen=True, kw_only=True):
     served: int
     ring_s: float
     talk_s: float
-    answer_rate: float | None
-    mean_talk_s: float | None
+    answer_rate: float | None = None
+    mean_talk_s: float | None = None
 
 
 class Count(Struct, frozen=True, kw_only=True):
@@ -628,7 +628,7 @@ class Gap(Struct, frozen=True, kw_only=True):
 
     pbx: str
     began_at: Instant
-    ended_at: Instant | None
+    ended_at: Instant | None = None
     """None while it goes on, or has not been looked into."""
     cause: GapCause
     state: GapState
@@ -645,7 +645,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
     since: Instant
     until: Instant
-    began_at: Instant | None
+    began_at: Instant | None = None
     """When the ledger begins; what was before is in no figure."""
     complete: bool
     """The ledger has all of the period: no gap in it but those that the PBX's log has filled."""
@@ -684,7 +684,7 @@ class MomentPage(Struct, frozen=True, kw_only=True):
     """Moments in the order of time."""
 
     items: tuple[Entry, ...]
-    next: str | None
+    next: str | None = None
     """The `cursor` of the next page; none on the last one."""
 
 
@@ -747,7 +747,7 @@ class AgentPage(Struct, frozen=True, kw_only=True):
     """Agents in the order of their ids."""
 
     items: tuple[Agent, ...]
-    next: str | None
+    next: str | None = None
     """The `cursor` of the next page; none on the last one."""
     seq: int
     """The number of the last update that the items hold; follow on with `after` at the events."""
@@ -829,7 +829,7 @@ class RecordingPage(Struct, frozen=True, kw_only=True):
     """Recordings, the newest first."""
 
     items: tuple[RecordingEntry, ...]
-    next: str | None
+    next: str | None = None
     """The `cursor` of the next page; none on the last one."""
 
 
@@ -847,8 +847,8 @@ class Supervision(Struct, frozen=True, kw_only=True):
     """The authenticated name of who asked for it."""
     phone: str
     """The name, in the configuration, of the phone she uses."""
-    agent: str | None
-    call: str | None
+    agent: str | None = None
+    call: str | None = None
     """The call it is in; none while it is armed, or waits."""
     scope: Scope = Scope.CALL
     hear: Hear = Hear.BOTH
@@ -879,7 +879,7 @@ class SupervisionPage(Struct, frozen=True, kw_only=True):
     """Live sessions in the order of their ids; `next` and `seq` as everywhere."""
 
     items: tuple[Supervision, ...]
-    next: str | None
+    next: str | None = None
     seq: int
 
 
@@ -897,8 +897,8 @@ class WarnedSupervision(Struct, frozen=True, kw_only=True):
     """The authenticated name of who asked for it."""
     phone: str
     """The name, in the configuration, of the phone she uses."""
-    agent: str | None
-    call: str | None
+    agent: str | None = None
+    call: str | None = None
     """The call it is in; none while it is armed, or waits."""
     scope: Scope = Scope.CALL
     hear: Hear = Hear.BOTH
@@ -962,7 +962,7 @@ class HelpPage(Struct, frozen=True, kw_only=True):
     """Raised hands in the order of their ids; `next` and `seq` as everywhere."""
 
     items: tuple[Help, ...]
-    next: str | None
+    next: str | None = None
     seq: int
 
 
@@ -991,7 +991,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
     agent: str
     team: str
     """The agent's, at that time."""
-    call: str | None
+    call: str | None = None
     purpose: Purpose
     author: str
     """The authenticated name of the supervisor whose session it was."""
@@ -1012,7 +1012,7 @@ class SheetPage(Struct, frozen=True, kw_only=True):
     """Sheets, the newest first."""
 
     items: tuple[Sheet, ...]
-    next: str | None
+    next: str | None = None
     """The `cursor` of the next page; none on the last one."""
 
 
@@ -1031,21 +1031,21 @@ class SessionAbout(Struct, frozen=True, kw_only=True):
     origin: Origin
     began_at: Instant
     """When it first was in a call of hers."""
-    ended_at: Instant | None
+    ended_at: Instant | None = None
     """When it ended, or went on to another agent; none while it goes on."""
     modes: tuple[Mode, ...]
     """The modes that were in force with her, in the order of their first use."""
     notice: NoticeKind
     notice_state: NoticeState
     """Whether she was told."""
-    end: SupervisionEnd | None
+    end: SupervisionEnd | None = None
 
 
 class SessionsPage(Struct, frozen=True, kw_only=True):
     """Sessions about an agent, the newest first."""
 
     items: tuple[SessionAbout, ...]
-    next: str | None
+    next: str | None = None
     """The `cursor` of the next page; none on the last one."""
 
 
@@ -1130,7 +1130,7 @@ class Item(Struct, frozen=True, kw_only=True):
     supervision: str
     """The session's id."""
     detail: str
-    payload: dict[str, Any] | None
+    payload: dict[str, Any] | None = None
     """All that it says; none where it was erased."""
     hash: str
 
@@ -1139,14 +1139,14 @@ class AuditPage(Struct, frozen=True, kw_only=True):
     """Records in the order in which they were written."""
 
     items: tuple[Item, ...]
-    next: str | None
+    next: str | None = None
     """The `cursor` of the next page; none on the last one."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
     """Something that is not as it was written."""
 
-    record: int | None
+    record: int | None = None
     """The number of the record that it is about, where one can be named."""
     place: str
     """The file and the line."""
@@ -1158,12 +1158,12 @@ class Verification(Struct, frozen=True, kw_only=True):
 
     ok: bool
     records: int
-    first: int | None
+    first: int | None = None
     """The number of the first record that is kept."""
-    last: int | None
+    last: int | None = None
     last_hash: str
-    last_at: Instant | None
-    anchor: int | None
+    last_at: Instant | None = None
+    anchor: int | None = None
     """The number of the record that the newest anchor within the log names."""
     erased: int
     """Of how many records something was erased, as later records say."""
@@ -1180,7 +1180,7 @@ class ClassReport(Struct, frozen=True, kw_only=True):
     keep_days: int
     before: Instant
     """What is older goes."""
-    purged: int | None
+    purged: int | None = None
     """How many items were, or in a dry run would be, taken out; none when it failed."""
     problem: str
     """What went wrong; empty when nothing did."""
@@ -1244,12 +1244,12 @@ class Occurrence(Struct, frozen=True, kw_only=True):
     believed. `agent_message`: a user has a text for an agent.
     """
     pbx: str
-    call: str | None
-    leg: str | None
+    call: str | None = None
+    leg: str | None = None
     """Whose leg it happened to: in a queue the caller's."""
-    queue: str | None
-    agent: str | None
-    supervision: str | None
+    queue: str | None = None
+    agent: str | None = None
+    supervision: str | None = None
     by: str
     """Who ended a served call (`caller`, `agent`, `transfer`), why a caller left, how a call was
     transferred, which key was pressed, the kind of a drift, who listens, who a text is from.

@@ -176,8 +176,10 @@ def _default(field: inspect.Field) -> str:
     if field.default_factory is not NODEFAULT:
         return f" = {field.default_factory()!r}"
     if field.default is NODEFAULT:
-        # msgspec names no default where that is UNSET.
-        return "" if field.required else " | UnsetType = UNSET"
+        if not field.required:
+            return " | UnsetType = UNSET"  # msgspec names no default where it is that
+        # What may be none is none where an older ctid does not tell it.
+        return " = None" if _annotation(field.type).endswith("None") else ""
     if isinstance(field.default, Enum):
         return f" = {_name(type(field.default))}.{field.default.name}"
     return f" = {_text(field.default) if isinstance(field.default, str) else repr(field.default)}"

@@ -272,6 +272,7 @@ async def test_everything_then_each_change(client: Client, floor: Floor) -> None
         ({"kinds": ["agent"]}, {"1001", "1002", "1003", "1004"}),
         ({"kinds": ["agent", "queue"], "teams": {"blue"}}, {"1002", "support"}),
         ({"ids": ("1003", "sales")}, {"1003", "sales"}),
+        ({"kinds": ["agent", "queue"], "queues": ["sales"]}, {"1003", "1004", "sales"}),
     ],
 )
 async def test_filters(client: Client, filters: Any, ids: set[str]) -> None:

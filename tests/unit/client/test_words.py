@@ -37,6 +37,11 @@ def test_what_a_newer_ctid_adds_is_passed_over() -> None:
     assert queue.agents[AgentState("dreaming")] == 2
 
 
+def test_what_an_older_ctid_does_not_tell() -> None:
+    """What may be none is none where it is not told."""
+    assert read(Quality, b'{"loss": 0, "jitter_ms": 1, "mos": 4.2}').round_trip_ms is None
+
+
 def test_what_cannot_be_read() -> None:
     """A document without what this version needs is told with the cure."""
     with pytest.raises(Unreadable, match="install the client of its version"):
