@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from ctid.api.replays import HEADER, REPLAYED
+from ctid.api.replays import BOOT, HEADER, REPLAYED
 from ctid.api.tags import IF_MATCH, IF_NONE_MATCH
 from ctid.model.web import origin_of
 
 METHODS = "GET, HEAD, POST, PATCH, DELETE"
-_ASKED = ("Authorization", "Content-Type", HEADER, IF_MATCH, IF_NONE_MATCH, "Last-Event-ID")
-_SHOWN = ("ETag", "Retry-After", REPLAYED, "WWW-Authenticate")
+_ASKED = ("Authorization", "Content-Type", HEADER, BOOT, IF_MATCH, IF_NONE_MATCH, "Last-Event-ID")
+_SHOWN = ("ETag", "Retry-After", BOOT, REPLAYED, "WWW-Authenticate")
 _KEPT_S = 600
 """For how long a browser may keep the answer to a preflight, in seconds."""
 
