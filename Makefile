@@ -6,6 +6,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 SYSTEM := $(VENV)/.system
+OIDC := $(VENV)/.oidc
 export PYTHONPATH := hardware-lab
 
 # The pure rooms: every branch of them is taken by the unit and property tests.
@@ -31,6 +32,8 @@ PURE := $(PURE),ctid/supervision/rights.py,ctid/supervision/periods.py,ctid/supe
 PURE := $(PURE),ctid/supervision/law.py,ctid/supervision/gate.py,ctid/supervision/draw.py
 PURE := $(PURE),ctid/supervision/published.py,ctid/supervision/record.py
 PURE := $(PURE),ctid/calls/words.py,ctid/calls/policy.py,ctid/calls/plan.py,$(DRIVER)/act_events.py,$(DRIVER)/queue_places.py
+PURE := $(PURE),ctid/identity/scopes.py,ctid/identity/lockout.py,ctid/identity/records.py
+PURE := $(PURE),ctid/identity/claims.py,ctid/identity/directory.py
 PURE := $(PURE),ctid/help/rules.py,ctid/coaching/sheets.py
 PURE := $(PURE),ctid/supervision/follow.py,ctid/supervision/lead.py,ctid/supervision/target.py
 PURE := $(PURE),ctid/client/opening.py,ctid/client/structs.py,ctid/client/errors.py,ctid/client/patience.py
@@ -59,7 +62,7 @@ check: $(READY)  ## format, lint, types, import rules, unit tests: under a minut
 unit: $(READY)  ## the unit tests alone
 	$(RUN)/pytest tests -m 'not lab' -q $(PYTEST)
 
-e2e: $(READY) $(SYSTEM)  ## the suites on the real Asterisk, broker and phones alone
+e2e: $(READY) $(SYSTEM) $(OIDC)  ## the suites on the real Asterisk, broker and phones alone
 	$(RUN)/pytest tests -m lab -q $(PYTEST)
 
 test-asterisk16: $(READY) $(SYSTEM)  ## the same suites on Asterisk 16, of Debian bullseye (docs/asterisk-versions.md)
@@ -115,4 +118,8 @@ $(READY): requirements/development.txt pyproject.toml hardware-lab/setup.sh
 
 $(SYSTEM): hardware-lab/setup.sh | $(READY)
 	@hardware-lab/setup.sh system
+	@touch $@
+
+$(OIDC): hardware-lab/oidc/package-lock.json hardware-lab/setup.sh | $(READY)
+	@hardware-lab/setup.sh oidc
 	@touch $@

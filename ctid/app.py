@@ -23,7 +23,6 @@ from ctid.agents.enforcer import Enforcer
 from ctid.agents.policy import Placement
 from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
-from ctid.api.auth import TokenTable
 from ctid.api.bus import BusCarrier
 from ctid.api.context import ApiContext, Limits, Web
 from ctid.api.door import Door
@@ -31,6 +30,7 @@ from ctid.api.origins import Origins
 from ctid.api.proxies import Proxies
 from ctid.api.server import ApiServer
 from ctid.api.tls import BadCertificate, Certificate
+from ctid.app_identity import identity_of, oidc_of
 from ctid.audit import Audit
 from ctid.audit.retention import AuditDays, Retention
 from ctid.audit.subjects import AuditReader, Subjects
@@ -48,14 +48,18 @@ from ctid.coaching.accounting import SheetsAccount
 from ctid.coaching.kept import Kept as KeptSheets
 from ctid.coaching.service import CoachingService
 from ctid.coaching.service import Rules as CoachingRules
-from ctid.config import Config, HttpConfig, PbxConfig, is_loopback
+from ctid.config import Config, HttpConfig, PbxConfig
 from ctid.config_law import NoZone, gate_of, law_warnings
 from ctid.help.accounting import HandsAccount
 from ctid.help.kept import Kept as KeptHands
 from ctid.help.service import HelpService
 from ctid.history.keeper import Keeper
 from ctid.history.ledger import Ledger
+from ctid.hosts import is_loopback
 from ctid.hub import Hub
+from ctid.identity.kept import IdentityUnavailable
+from ctid.identity.oidc import Oidc
+from ctid.identity.service import Identity
 from ctid.model.errors import AuditUnavailable
 from ctid.model.ids import AgentId, DeviceId, PbxId, QueueId, safe_id
 from ctid.model.instant import Instant
@@ -284,11 +288,12 @@ class _Rooms:
             self._spawn(stack, f"link {driver.pbx}", partial(link.keep_linked, driver, hub, self._clock))
         audit = Audit(config.state_directory, self._clock)
         gate = await gate_from(config, audit)
+        identity, oidc = await self._identity(stack, audit, gate)
         agents = self._agents(stack)
         publisher = self._publisher(stack, gate, audit)
         self._spawn(stack, "audit", audit.run)
         self._spawn(stack, "audit watch", Watch(hub, audit).run)
-        supervisions, follower = self._supervisions(gate, audit, publisher)
+        supervisions, follower = self._supervisions(gate, audit, publisher, identity)
         self._spawn(stack, "supervision", follower.run)
         kept_hands, kept_sheets = KeptHands(config.state_directory), KeptSheets(config.state_directory)
         hands = HelpService(hub, supervisions, kept_hands, self._clock, config.help.expires_s)
@@ -335,7 +340,8 @@ class _Rooms:
             subjects=subjects,
             hands=hands,
             coaching=coaching,
-            tokens=TokenTable(config.tokens),
+            identity=identity,
+            oidc=oidc,
             gate=gate,
             clock=self._clock,
             version=__version__,
@@ -373,8 +379,24 @@ class _Rooms:
             self._spawn(stack, "after-call work", enforcer.run)
         return AgentService(self.hub, commander, policy, self._clock)
 
+    async def _identity(
+        self, stack: AsyncExitStack, audit: Audit, gate: Gate
+    ) -> tuple[Identity, Oidc | None]:
+        """Who may come in; raises `CannotStart`."""
+        identity = identity_of(self._config, audit, gate, self._clock)
+        stack.push_async_callback(identity.close)
+        try:
+            await identity.open()
+        except IdentityUnavailable as error:
+            raise CannotStart(error.detail) from error
+        self._spawn(stack, "identity", identity.run)
+        oidc = oidc_of(self._config, self._clock)
+        if oidc is not None:
+            stack.push_async_callback(oidc.close)
+        return identity, oidc
+
     def _supervisions(
-        self, gate: Gate, audit: Audit, publisher: MqttPublisher | None
+        self, gate: Gate, audit: Audit, publisher: MqttPublisher | None, identity: Identity
     ) -> tuple[SupervisionService, Follower]:
         config, rules = self._config, self._config.supervision
         phones = {
@@ -387,7 +409,6 @@ class _Rooms:
             phone_keys_roles=frozenset(rules.phone_keys_roles),
             addresses={AgentId(agent.id): agent.address for agent in config.agents if agent.address},
         )
-        tokens = TokenTable(config.tokens)
         recorder = Recorder(audit, self._clock)
         notices = Notices(
             self.hub,
@@ -406,7 +427,7 @@ class _Rooms:
             recorder,
             gate,
             notices,
-            lambda name: tokens.user(name, self._clock.now()),
+            lambda name: identity.directory.user(name, self._clock.now()),
             self._clock,
         )
         return service, follower

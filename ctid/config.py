@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctid import toml_reader
-from ctid.config_checks import check_unique, check_values, is_loopback
+from ctid.config_checks import check_unique, check_values
 from ctid.config_schema import (
     AfterCallWorkConfig,
     AgentConfig,
@@ -22,12 +22,14 @@ from ctid.config_schema import (
     LawConfig,
     LogConfig,
     MqttConfig,
+    OidcConfig,
     PbxConfig,
     PeriodConfig,
     PhoneConfig,
     QueueConfig,
     ReconcileConfig,
     RecordingConfig,
+    SessionsConfig,
     SupervisionConfig,
     TeamConfig,
     TokenConfig,
@@ -53,6 +55,7 @@ __all__ = [
     "LawConfig",
     "LogConfig",
     "MqttConfig",
+    "OidcConfig",
     "PbxConfig",
     "PeriodConfig",
     "PhoneConfig",
@@ -60,10 +63,10 @@ __all__ = [
     "ReconcileConfig",
     "RecordingConfig",
     "Secret",
+    "SessionsConfig",
     "SupervisionConfig",
     "TeamConfig",
     "TokenConfig",
-    "is_loopback",
     "load",
 ]
 

@@ -1,6 +1,5 @@
 """What the types of the configuration cannot say: ranges, references, names that stand once. Pure."""
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,8 +7,10 @@ from urllib.parse import urlsplit
 
 from ctid.agents.reasons import fault_of
 from ctid.calls.plan import NUMBER
+from ctid.config_identity import identity_mistakes
 from ctid.config_law import law_mistakes
 from ctid.config_schema import Config, MqttConfig, PhoneConfig, RetentionConfig
+from ctid.hosts import is_loopback
 from ctid.model.addresses import fault_of_phone, outside_number
 from ctid.model.ids import safe_id
 from ctid.model.web import network_of, origin_of
@@ -65,6 +66,7 @@ def check_values(config: Config, mistakes: list[Mistake]) -> None:
     mistakes += law_mistakes(config)
     mistakes += _calls(config)
     mistakes += _grid(config)
+    mistakes += identity_mistakes(config)
 
 
 def _names(config: Config) -> Iterator[Mistake]:
@@ -120,7 +122,7 @@ def _tokens(config: Config) -> Iterator[Mistake]:
     for index, token in enumerate(config.tokens):
         if not _SHA256.fullmatch(token.sha256):
             problem = f"must be 64 hex digits in lower case, and is {len(token.sha256)} characters long"
-            cure = "`ctid token` makes a token and its hash"
+            cure = "`ctid token print` makes a token and its hash"
             yield Mistake(path=("token", index, "sha256"), problem=problem, cure=cure)
 
 
@@ -212,7 +214,7 @@ def _listener(config: Config) -> Iterator[Mistake]:
             problem = (
                 f"{token.name!r} is a token of the lab, known to everybody, and {listen} is not the loopback"
             )
-            cure = "make tokens of your own: `ctid token`"
+            cure = "make tokens of your own: `ctid token create`"
             yield Mistake(path=("token", index, "lab"), problem=problem, cure=cure)
 
 
@@ -234,14 +236,6 @@ def _web(config: Config) -> Iterator[Mistake]:
             path = ("http", "cors_origins", index)
             cure = 'as browsers send it, such as "https://wallboard.example.com"; each by itself, and never *'
             yield Mistake(path=path, problem=f"{text!r} is no origin", cure=cure)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address, or the name `localhost`, can only be reached from this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _references(config: Config) -> Iterator[Mistake]:

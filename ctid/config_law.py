@@ -45,14 +45,10 @@ def law_mistakes(config: Config) -> Iterator[Mistake]:
 
 
 def _grants(config: Config) -> Iterator[Mistake]:
-    users = [token.name for token in config.tokens]
     for index, grant in enumerate(config.grants):
         if (grant.role is None) == (not grant.user):
             cure = 'write either role = "supervisor" or user = "anna"'
             yield Mistake(path=("grant", index), problem="names not one of role and user", cure=cure)
-        elif grant.user and grant.user not in users:
-            problem = f"there is no [[token]] {grant.user!r}"
-            yield Mistake(path=("grant", index, "user"), problem=problem, cure=nearest(grant.user, users))
 
 
 def _bounds(config: Config) -> Iterator[Mistake]:
@@ -135,7 +131,22 @@ def zone_of(name: str) -> tzinfo:
 
 def law_warnings(config: Config) -> list[str]:
     """What may be meant otherwise: each a sentence with its cure."""
-    return [*_unknown_teams(config), *_powerless(config), *_no_periods(config)]
+    return [
+        *_unknown_users(config),
+        *_unknown_teams(config),
+        *_powerless(config),
+        *_no_periods(config),
+    ]
+
+
+def _unknown_users(config: Config) -> Iterator[str]:
+    users = [token.name for token in config.tokens]
+    for index, grant in enumerate(config.grants):
+        if grant.user and grant.user not in users:
+            yield (
+                f"grant[{index}].user: {grant.user!r} is no [[token]]; `ctid token list` and "
+                f"`ctid user list` tell whether it is a kept one; {nearest(grant.user, users)}"
+            )
 
 
 def known_teams(config: Config) -> list[str]:

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from ctid.coaching.sheets import Criterion
 from ctid.config_secrets import Secret
+from ctid.identity.claims import Group
 from ctid.model.instant import Instant
 from ctid.model.users import Right, UserRole
 from ctid.model.words import NoticeKind
@@ -108,6 +109,30 @@ class TokenConfig(Struct, frozen=True, kw_only=True):
     """Who she is among the agents."""
     lab: bool = False
     """A token that is public knowledge; refused unless the API listens on the loopback alone."""
+    scopes: tuple[str, ...] = ()
+    """What of its role's operations it may do; none: all."""
+
+
+class SessionsConfig(Struct, frozen=True, kw_only=True):
+    """How long the session of somebody who logs in lasts: unused, in minutes, and at all, in hours."""
+
+    idle_minutes: float = 60.0
+    longest_hours: float = 12.0
+
+
+class OidcConfig(Struct, frozen=True, kw_only=True):
+    """The OpenID provider whose people may log in, and what its groups are here."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret = Secret()
+    redirect_uri: str
+    """Where the provider sends browsers back to: `https://…/api/v1/oidc/callback`."""
+    scopes: tuple[str, ...] = ("openid", "profile")
+    name_claim: str = "preferred_username"
+    groups_claim: str = "groups"
+    agent_claim: str = ""
+    groups: tuple[Group, ...] = field(default=(), name="group")
 
 
 class PhoneConfig(Struct, frozen=True, kw_only=True):
@@ -283,6 +308,8 @@ class Config(Struct, frozen=True, kw_only=True):
     log: LogConfig = LogConfig()
     pbx: tuple[PbxConfig, ...]
     tokens: tuple[TokenConfig, ...] = field(default=(), name="token")
+    sessions: SessionsConfig = SessionsConfig()
+    oidc: OidcConfig | None = None
     phones: tuple[PhoneConfig, ...] = field(default=(), name="phone")
     agents: tuple[AgentConfig, ...] = field(default=(), name="agent")
     teams: tuple[TeamConfig, ...] = field(default=(), name="team")

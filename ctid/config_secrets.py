@@ -41,7 +41,7 @@ def with_secrets(
                 with_secrets(item, (*here, index), folder, mistakes) if isinstance(item, dict) else item
                 for index, item in enumerate(value)
             ]
-        elif key in ("secret", "password") and isinstance(value, str):
+        elif key in ("secret", "password", "client_secret") and isinstance(value, str):
             found[key] = Secret(value)
         else:
             found[key] = value

@@ -119,7 +119,9 @@ class Database:
         except sqlite3.Error:
             if connection.in_transaction:
                 connection.rollback()
-            raise
+            # Another process may have made the tables since it was looked.
+            if connection.execute("PRAGMA user_version").fetchone() != (known,):
+                raise
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from ctid.api import refusals
 from ctid.api.decoding import json_object, message_of
 from ctid.api.dispatch import encoded, refusal
 from ctid.api.door import Door
@@ -12,7 +13,7 @@ from ctid.api.errors import BodyTooLarge, MalformedRequest, ReplyTooLarge, TooMa
 from ctid.api.operations import OPERATIONS, Operation, operation_named
 from ctid.api.replays import Answer, key_of
 from ctid.events.commanding import CommandDocument, ReplyDocument
-from ctid.model.errors import AuthRequired, CtidError, InvalidRequest
+from ctid.model.errors import CtidError, InvalidRequest
 from ctid.model.users import User
 from ctid.model.words import Carrier
 
@@ -56,11 +57,8 @@ class BusCarrier:
         return self._refused(operation, payload, TooManyRequests(why))
 
     def _admitted(self, client: str, operation: str) -> tuple[User, Operation]:
-        context = self._door.context
-        user = context.tokens.named(client)
-        if user is None:
-            raise AuthRequired(f"no [[token]] has the name {client!r}, which is this client's here")
-        context.tokens.check_expiry(user, context.now())
+        refusals.came_by(CARRIER, client)
+        user = self._door.gate.named(client, operation)
         found = operation_named(operation)
         self._door.gate.admit(user, command=found.is_command)
         return user, found

@@ -17,6 +17,11 @@ _QUEUES = {"queues": "At least one, or leave it out."}
 _PHONE = {"via.phone": "A phone must be named; `browser` is for later."}
 _GRADES = {"grades": "The criteria are those of the configuration's grid."}
 _NUMBER = "1 to 32 of the characters 0-9 * # +."
+_LONG_ENOUGH = "12 to 256 characters, neither the name nor one character again and again."
+_BEARER = {
+    "phones": "Each is a `[[phone]]` of the configuration.",
+    "agent": "Who has the role agent needs one.",
+}
 _SUBJECT = {"id": "A telephone number has digits."}
 
 JUDGED: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -35,6 +40,15 @@ JUDGED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         | _PERIOD
         | {"kind": "One of those there are, or empty.", "by": "One of those there are, or empty."},
         "audit.list": _CURSOR | _PERIOD,
+        "session.password": {"new": _LONG_ENOUGH},
+        "tokens.create": _BEARER
+        | {
+            "scopes": "Each holds an operation: by its name, its room as `calls.*`, `read` or `events`.",
+            "expires": "A date-time to come, or empty.",
+        },
+        "users.create": _BEARER | {"password": f"Empty, or: {_LONG_ENOUGH}"},
+        "users.update": _BEARER | {"id": "Something is to be changed."},
+        "users.password": {"password": _LONG_ENOUGH},
         "agents.login": {"queues": "At least one, or leave it out where the configuration gives her some."},
         "agents.logout": _QUEUES,
         "agents.pause": _QUEUES

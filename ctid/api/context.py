@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from ctid.agents.service import CommandedAgent, Queues
-from ctid.api.auth import TokenTable
 from ctid.api.origins import Origins
 from ctid.api.proxies import Proxies
 from ctid.api.tags import Expected
@@ -23,6 +22,8 @@ from ctid.history.entries import Entry
 from ctid.history.figures import Figures, Selection
 from ctid.history.words import LedgerStatus
 from ctid.hub import UPDATES_WAITING, Hub
+from ctid.identity.oidc import Oidc
+from ctid.identity.service import Identity
 from ctid.model.entities import Help, Supervision
 from ctid.model.errors import NotFound
 from ctid.model.ids import AgentId, CallId, HelpId, PbxId, SheetId, SupervisionId
@@ -264,7 +265,7 @@ class ApiContext:
     subjects: Subjects
     hands: Hands
     coaching: Coaching
-    tokens: TokenTable
+    identity: Identity
     gate: Gate
     clock: Clock
     version: str
@@ -273,6 +274,8 @@ class ApiContext:
     started_at: Instant
     broker_status: Callable[[], Mapping[str, Any]] | None = None
     """The publisher's `status`, or none when no broker is configured."""
+    oidc: Oidc | None = None
+    """The provider whose people may log in; none: there is none."""
     required: frozenset[PbxId] = frozenset()
     """The links without which ctid is not ready."""
     carrier: Carrier = Carrier.API

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
+from ctid.api import refusals
 from ctid.api.context import ApiContext
 from ctid.api.decoding import request_of
 from ctid.api.encoding import encoded
@@ -16,7 +17,8 @@ from ctid.api.errors import RateLimited
 from ctid.api.operations import BASE, Operation
 from ctid.api.replays import Answer, Replays
 from ctid.api.tags import Expected
-from ctid.model.errors import AgentPartlyDone, CtidError, Forbidden
+from ctid.identity.scopes import covers
+from ctid.model.errors import AgentPartlyDone, AuthLocked, CtidError, Forbidden
 from ctid.model.users import User
 from ctid.model.words import Carrier
 
@@ -47,7 +49,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def refusal(error: CtidError) -> Answer:
     """The problem document of a refusal; a field is named from the request's root, without `$.`."""
-    retry_after_s = round(error.retry_after_s, 3) if isinstance(error, RateLimited) else None
+    retry_after_s = round(error.retry_after_s, 3) if isinstance(error, RateLimited | AuthLocked) else None
     problem = Problem(
         type=f"{BASE}/docs#problem-{error.code}",
         title=error.title,
@@ -117,6 +119,8 @@ class Dispatcher:
         try:
             return await step
         except CtidError as error:
+            if refusals.is_refusal(error):
+                refusals.tell(error, user.name, operation.name)
             return refusal(error)
         # The one place where this is right: a fault in one request must not take the state from all
         # others. The client is told 500 and the log has the traceback.
@@ -126,11 +130,17 @@ class Dispatcher:
 
 
 def authorise(operation: Operation, user: User) -> None:
-    """Check that the user's role may do this.
+    """Check that the user's role, and her token's scopes, let her do this.
 
     Raises:
-        Forbidden: it may not; the detail names the roles that may.
+        Forbidden: they do not; the detail names the roles that may, or the scope that lacks.
     """
     if user.role not in operation.roles:
         may = " and ".join(sorted(operation.roles))
         raise Forbidden(f"{operation.name} is for the roles {may}; the token of {user.name} is {user.role}'s")
+    # Who somebody is, and the end of her session, are in no scope.
+    if not user.scopes or operation.name.startswith("session."):
+        return
+    if not covers(user.scopes, operation.name, changes=operation.is_command):
+        scopes = " and ".join(user.scopes)
+        raise Forbidden(f"{operation.name} is not in the scopes of {user.name}, which are {scopes}")

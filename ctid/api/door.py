@@ -18,6 +18,6 @@ class Door:
 
     def __init__(self, context: ApiContext, now: Callable[[], float]) -> None:
         self.context = context
-        self.gate = Gate(context.tokens, context.clock, context.limits, now)
+        self.gate = Gate(context.identity.directory, context.clock, context.limits, now)
         self.dispatcher = Dispatcher(context, Replays(now))
         self.requests = RequestCounts()

@@ -2,13 +2,20 @@
 
 from typing import ClassVar
 
-from ctid.model.errors import CtidError, InvalidRequest
+from ctid.model.errors import CtidError, Forbidden, InvalidRequest
 
 
 class MalformedRequest(InvalidRequest):
     """What was sent is not a JSON object at all."""
 
     status = 400
+
+
+class CrossSite(Forbidden):
+    """A request with a session's cookie that does not show that a page of ctid's own sent it."""
+
+    code = "auth.cross_site"
+    title = "Not from a page of ctid's own"
 
 
 class RequestTimeout(CtidError):

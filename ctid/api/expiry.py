@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from msgspec import Struct
 
-from ctid.api.auth import TokenTable
+from ctid.identity.directory import Directory
 from ctid.model.instant import Instant, to_rfc3339
 from ctid.ports import Clock
 
@@ -22,22 +22,22 @@ class ExpiringToken(Struct, frozen=True, kw_only=True):
     expires_at: Instant
 
 
-def expiring(tokens: TokenTable, now: float) -> tuple[ExpiringToken, ...]:
+def expiring(directory: Directory, now: float) -> tuple[ExpiringToken, ...]:
     """The tokens that expire soon, or have, the first to expire first. `now` is UTC, in seconds."""
     soon = [
         ExpiringToken(name=name, expires_at=expires_at)
-        for name, expires_at in tokens.expiries.items()
+        for name, expires_at in directory.expiries.items()
         if expires_at - now < SOON_S
     ]
     return tuple(sorted(soon, key=lambda token: token.expires_at))
 
 
-async def warn_daily(tokens: TokenTable, clock: Clock) -> None:
+async def warn_daily(directory: Directory, clock: Clock) -> None:
     """Log the tokens that expire soon, now and once a day, for ever."""
     while True:
         now = clock.now()
-        for token in expiring(tokens, now):
+        for token in expiring(directory, now):
             said = "token has expired" if token.expires_at <= now else "token expires soon"
-            cure = "`ctid token` makes a new one for the configuration"
+            cure = "`ctid token create` makes a new one"
             log.warning(said, user=token.name, expires_at=to_rfc3339(token.expires_at), cure=cure)
         await asyncio.sleep(DAY_S)

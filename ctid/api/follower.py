@@ -145,14 +145,9 @@ class Follower:
         )
         return _told(snapshot, subscription.seq), ()
 
-    async def until_expired(self) -> None:
-        """Wait until the client's token is good no more; for ever if it does not expire."""
-        expires = self._context.tokens.expiries.get(self._user.name)
-        if expires is None:
-            await asyncio.get_running_loop().create_future()
-            return
-        while (left_s := expires - self._context.clock.now()) > 0:  # noqa: ASYNC110 - nobody tells that a clock was set
-            await asyncio.sleep(min(left_s, self._context.limits.heartbeat_s))
+    async def until_ended(self) -> None:
+        """Wait until what the client showed is good no more."""
+        await self._context.identity.until_ended(self._user, self._context.limits.heartbeat_s)
 
 
 async def _within(subscription: Subscription, due: float) -> Update | None:

@@ -24,6 +24,7 @@ from ctid.api.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
+from ctid.api.login import Logins
 from ctid.api.operations import BASE, OPERATIONS, Operation
 from ctid.api.pages import pages
 from ctid.api.replays import BOOT, HEADER, REPLAYED, Answer, check_boot, key_of
@@ -56,6 +57,7 @@ class HttpCarrier:
         sockets: Sockets,
         streams: EventStreams,
     ) -> None:
+        self._door = door
         self._context = door.context
         self._gate = door.gate
         self._dispatcher = door.dispatcher
@@ -82,6 +84,7 @@ class HttpCarrier:
                 router.add_get(path, handler)
             else:
                 router.add_route(operation.method, path, handler)
+        Logins(self._door, self._body).add_to(router)
         router.add_get(f"{BASE}/events", self._events, allow_head=False)
         router.add_get(f"{BASE}/events/stream", self._event_stream, allow_head=False)
         router.add_get(f"{BASE}/openapi.json", self._serve_openapi)

@@ -7,9 +7,11 @@ from typing import Any
 
 from ctid.api import errors
 from ctid.api.answers import Examples
+from ctid.api.auth import COOKIE, CSRF_HEADER, LOCAL_COOKIE
 from ctid.api.conditional import bears_tag, changes_by_tag
 from ctid.api.constraints import JUDGED
 from ctid.api.dispatch import Problem, encoded
+from ctid.api.identity import Login, SessionNow
 from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
 from ctid.api.replays import BOOT, HEADER, REPLAYED
 from ctid.api.schemas import components, message_components, ref, ref_problem
@@ -28,7 +30,15 @@ from ctid.api.stream import (
 )
 from ctid.api.tags import IF_MATCH, IF_NONE_MATCH
 from ctid.describing import Schema
-from ctid.model.errors import AuthExpired, AuthRequired, CtidError, Forbidden, InvalidRequest
+from ctid.model.errors import (
+    AuthExpired,
+    AuthFailed,
+    AuthLocked,
+    AuthRequired,
+    CtidError,
+    Forbidden,
+    InvalidRequest,
+)
 
 _MESSAGES = (
     SnapshotMessage,
@@ -78,6 +88,9 @@ _TAGS = {
     "audit": "Who did what, in a log that cannot be edited unseen.",
     "retention": "What is kept, and for how long.",
     "subjects": "What is kept about a person: told, and erased.",
+    "session": "Who asks, and logging in and out.",
+    "tokens": "Tokens: made, listed and revoked.",
+    "users": "People who log in.",
     "events": "The stream of changes.",
     "probes": "For monitoring; without a token.",
 }
@@ -102,6 +115,11 @@ Each event's `event` is the message's `type`, its `data` the message as over the
 `<boot_id>.<seq>`: whoever comes back with it as `{LAST_EVENT_ID}` resumes. In silence there are comments.
 The last event is `closed`, with the `code` and the `reason` that a WebSocket is closed with; a client that
 takes nothing at all is cut off."""
+
+_SESSION = f"""A session's cookie, `{COOKIE}` or, where a loopback name is asked, `{LOCAL_COOKIE}`.
+
+Whatever changes something with it has to come from a page of the same origin, with the header
+`{CSRF_HEADER}`: the value `csrf` of `GET {BASE}/session`."""
 
 _KEY_PARAMETER = {
     "name": HEADER,
@@ -170,7 +188,7 @@ def document(version: str) -> dict[str, Any]:
     operations = OPERATIONS.values()
     examples = Examples.shipped()
     schemas = components(
-        requests=[operation.params for operation in operations],
+        requests=[*(operation.params for operation in operations), Login],
         results=[*(operation.result for operation in operations), Problem],
     )
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -179,6 +197,7 @@ def document(version: str) -> dict[str, Any]:
         described = _operation(operation, schemas, examples)
         paths[BASE + operation.path][operation.method.lower()] = described
         used.add(operation.params.__name__)
+    paths[f"{BASE}/session"]["post"] = _login(examples)
     paths[f"{BASE}/events"]["get"] = _events(examples)
     paths[f"{BASE}/events/stream"]["get"] = _event_stream(examples)
     paths.update(_probes(examples))
@@ -195,13 +214,16 @@ def document(version: str) -> dict[str, Any]:
             "description": _INFO,
         },
         "servers": [{"url": "/"}],
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"session": []}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": dict(paths),
         "components": {
             "schemas": schemas,
             "examples": {name: {"value": problem} for name, problem in examples.problems.items()},
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": _SESSION},
+            },
         },
     }
 
@@ -218,7 +240,7 @@ def refusals(operation: Operation) -> tuple[Refusal, ...]:
         CtidError,
     ]
     if operation.is_command:
-        common += [errors.KeyReused, errors.OtherBoot]
+        common += [errors.KeyReused, errors.OtherBoot, errors.CrossSite]
     if operation.has_body:
         common += [
             errors.MalformedRequest,
@@ -336,6 +358,26 @@ def _refused(status: int, codes: list[str], examples: Examples) -> dict[str, Any
     if status in _HEADERS:
         response["headers"] = _HEADERS[status]
     return response
+
+
+def _login(examples: Examples) -> dict[str, Any]:
+    media = {"schema": ref(Login), "example": {"name": "anna", "password": "correct horse battery"}}
+    refused: list[type[CtidError]] = [AuthFailed, AuthLocked, InvalidRequest, CtidError]
+    refused += [errors.CrossSite, errors.MalformedRequest, errors.RequestTimeout, errors.BodyTooLarge]
+    refused.append(errors.UnsupportedMediaType)
+    codes = [(kind.code, kind.status) for kind in refused]
+    codes += [("auth.busy", 503), ("identity.unavailable", 503)]
+    begun = {"description": "The session begins; its cookie is in the answer's headers."}
+    return {
+        "operationId": "session.begin",
+        "tags": ["session"],
+        "summary": "Log in with a password",
+        "description": _SESSION,
+        "security": [],
+        "requestBody": {"required": True, "content": {"application/json": media}},
+        "responses": {"201": begun | {"content": {"application/json": {"schema": ref(SessionNow)}}}}
+        | _problems(tuple(codes), examples),
+    }
 
 
 _SEQ = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}

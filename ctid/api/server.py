@@ -35,7 +35,7 @@ class ApiServer:
         context = self._door.context
         feed = Feed(context.hub, context.limits.ring)
         self._tasks.spawn("api/feed", feed.run())
-        self._tasks.spawn("api/tokens", warn_daily(context.tokens, context.clock))
+        self._tasks.spawn("api/tokens", warn_daily(context.identity.directory, context.clock))
         followers = Followers(self._door, feed)
         self._sockets = Sockets(self._door, followers)
         self._streams = EventStreams(self._door, followers)

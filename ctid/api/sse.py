@@ -83,7 +83,7 @@ class EventStreams:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one client until either side ends it; raises `CtidError` before the first byte."""
         user = user_of(self._gate, request)
-        self._gate.admit(user, command=False)
+        self._gate.admit_follower(user)
         query = message_of(StreamRequest, query_params(StreamRequest, request.query.items()))
         query = resumed(query, request.headers.get(LAST_EVENT_ID, ""))
         query.filter()
@@ -159,8 +159,8 @@ class EventStream:
             await self.close(code, reason)
 
     async def _expire(self) -> None:
-        await self._follower.until_expired()
-        log.info("server-sent events closed: the token has expired", user=self._user.name)
+        await self._follower.until_ended()
+        log.info("server-sent events closed: the token or session is over", user=self._user.name)
         await self.close(CLOSE_EXPIRED, EXPIRED)
 
     async def _send(self, data: bytes) -> None:

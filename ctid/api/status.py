@@ -68,7 +68,7 @@ async def get_status(context: ApiContext, user: User, _request: StatusRequest) -
         tls=context.web.certificate.status() if context.web.certificate is not None else None,
         tokens=tuple(
             token
-            for token in expiring(context.tokens, context.clock.now())
+            for token in expiring(context.identity.directory, context.clock.now())
             if user.role is UserRole.ADMIN or token.name == user.name
         ),
     )

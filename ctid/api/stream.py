@@ -16,8 +16,8 @@ CLOSE_SLOW = 4408
 """Why a stream is closed (RFC 6455 section 7.4.2: private use): the client did not keep up."""
 TOO_SLOW = "too slow: connect again, and read faster or filter more"
 CLOSE_EXPIRED = 4401
-"""The same: the client's token has expired while it was connected."""
-EXPIRED = "the token has expired: connect again with a new one"
+"""The same: the client's token or session has ended while it was connected."""
+EXPIRED = "the token or session is over: connect again with a good one"
 
 
 Begun = Literal["first", "too_old", "restarted", "ahead"]

@@ -65,7 +65,7 @@ class Sockets:
         """
         offered = offered_subprotocols(request.headers)
         user = user_of(self.gate, request)
-        self.gate.admit(user, command=False)
+        self.gate.admit_follower(user)
         query = message_of(StreamRequest, query_params(StreamRequest, request.query.items()))
         query.filter()
         chosen = chosen_subprotocol(offered)
@@ -140,9 +140,9 @@ class Socket:
                 task.cancel()
 
     async def _expire(self) -> None:
-        """Close the socket when its token expires."""
-        await self._follower.until_expired()
-        log.info("websocket closed: its token has expired", user=self._user.name)
+        """Close the socket when what its client showed is good no more."""
+        await self._follower.until_ended()
+        log.info("websocket closed: its token or session is over", user=self._user.name)
         await self.close(CLOSE_EXPIRED, EXPIRED)
 
     # Outwards -------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class Socket:
             key = key_of([] if message.key is None else [message.key], "key")
             operation = operation_named(message.operation)
             name = operation.name
-            self._context.tokens.check_expiry(self._user, self._context.clock.now())
+            self._sockets.gate.recheck(self._user, name)
             self._sockets.gate.admit(self._user, command=operation.is_command)
             if self._in_flight >= self._context.limits.in_flight:
                 raise TooManyRequests(f"{self._in_flight} operations are under way here; wait for a reply")

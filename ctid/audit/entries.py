@@ -51,7 +51,8 @@ class Item(Struct, frozen=True, kw_only=True):
     """When it was written."""
     event: str
     """`requested`, `refused`, `key`, `notice` and the states of sessions; `unattributed` of spying that ctid
-    did not start; `audit_read`, `erased`, `purged`, `anchor`, `started` and others of the audit itself."""
+    did not start; `login`, `token_created` and others of identity; `audit_read`, `erased`, `purged`,
+    `anchor`, `started` and others of the audit itself."""
     by: str
     """Whose token asked for it; empty where the PBX or ctid itself did it."""
     agent: str

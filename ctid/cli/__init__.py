@@ -19,6 +19,7 @@ from ctid.cli import (
     capture,
     figures,
     hand,
+    identity,
     law,
     lists,
     local,
@@ -42,7 +43,6 @@ _Remote = Callable[[Client, Output, argparse.Namespace], Awaitable[Exit]]
 _Local = Callable[[Output, argparse.Namespace], Exit | None]
 """None: it has to be asked of ctid."""
 
-_MOST_DAYS = 3660
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _DESCRIPTION = "Live call-centre state and supervision, next to a PBX."
 _ENVIRONMENT = f"""environment:
@@ -160,24 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--once", action="store_true", help="print a single picture and end")
     command.set_defaults(remote=watch.watch)
     _add_captures(add)
-    command = add("token", "make a token, and what of it goes into the configuration")
-    command.add_argument("name", metavar="NAME", type=_toml_text, help="whose token it is")
-    command.add_argument("--role", choices=local.ROLES, default="viewer", help="default: %(default)s")
-    command.add_argument(
-        "--phone",
-        metavar="NAME",
-        type=_toml_text,
-        action="append",
-        help="a [[phone]] she may use; repeatable",
-    )
-    command.add_argument(
-        "--days", metavar="N", type=_days, help="good for so many days, 1 to 3660; default: for ever"
-    )
-    command.add_argument(
-        "--team", metavar="TEAM", type=_toml_text, action="append", help="a team of hers, or *; repeatable"
-    )
-    command.add_argument("--agent", metavar="AGENT", type=_toml_text, help="who she is among the agents")
-    command.set_defaults(local=local.token)
+    identity.add_to(add, common)
     command = add("mqtt-acl", "print the MQTT broker's access list for the clients of the configuration")
     command.add_argument("--config", metavar="PATH", default=str(DEFAULT_PATH), help="default: %(default)s")
     command.add_argument(
@@ -334,17 +317,3 @@ def _positive(text: str) -> float:
     if not seconds:
         raise argparse.ArgumentTypeError("say seconds, more than 0")
     return seconds
-
-
-def _toml_text(text: str) -> str:
-    """Text that stands in a TOML string as it is."""
-    if not text or not text.isprintable() or {'"', "\\"} & set(text):
-        raise argparse.ArgumentTypeError("use printable characters, without quotes and backslashes")
-    return text
-
-
-def _days(text: str) -> int:
-    """A number of days that a token may be good for."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"a whole number, 1 to {_MOST_DAYS}")
-    return int(text)

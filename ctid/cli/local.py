@@ -1,18 +1,14 @@
-"""`ctid run`, `check-config`, `token`, `version`: what needs no running daemon."""
+"""`ctid run`, `check-config`, `version`: what needs no running daemon."""
 
 import argparse
 import asyncio
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 from rich.text import Text
 
 from ctid import __version__
-from ctid.api.auth import new_token
-from ctid.api.expiry import DAY_S
 from ctid.app import CannotStart, make_driver, run
 from ctid.cli.exits import Exit
 from ctid.cli.output import Output
@@ -96,28 +92,6 @@ def _wrong(output: Output, error: ConfigError) -> Exit:
         {"code": "config.invalid", "file": str(error.file), "ok": False, "mistakes": mistakes}, str(error)
     )
     return Exit.CONFIG
-
-
-def token(output: Output, arguments: argparse.Namespace) -> Exit:
-    """Make a token; only its hash goes into the configuration."""
-    text, digest = new_token()
-    lines = ["[[token]]", f'name = "{arguments.name}"', f'role = "{arguments.role}"', f'sha256 = "{digest}"']
-    if arguments.days is not None:
-        expires = datetime.fromtimestamp(time.time() + arguments.days * DAY_S, UTC)
-        lines.append(f"expires = {expires:%Y-%m-%dT%H:%M:%SZ}")
-    for key, names in (("phones", arguments.phone), ("teams", arguments.team)):
-        if names:
-            lines.append(f"{key} = [" + ", ".join(f'"{name}"' for name in names) + "]")
-    if arguments.agent:
-        lines.append(f'agent = "{arguments.agent}"')
-    toml = "\n".join(lines)
-    if output.as_json:
-        output.document({"token": text, "sha256": digest, "toml": toml})
-    else:
-        output.show(
-            Text(f"{text}\n\nGive this to its bearer; it is shown once. Into ctid.toml goes:\n\n{toml}")
-        )
-    return Exit.OK
 
 
 def version(output: Output, _arguments: argparse.Namespace) -> Exit:

@@ -18,6 +18,7 @@ from ctid.client.structs import (
     CallState,
     CommandedAgent,
     CommandedCall,
+    CreatedToken,
     Device,
     DevicePage,
     DeviceState,
@@ -47,6 +48,7 @@ from ctid.client.structs import (
     Scope,
     SentMessage,
     SessionAbout,
+    SessionNow,
     SessionsPage,
     Sheet,
     SheetPage,
@@ -57,6 +59,11 @@ from ctid.client.structs import (
     Supervision,
     SupervisionPage,
     SupervisionState,
+    TokenInfo,
+    TokenList,
+    UserInfo,
+    UserList,
+    UserRole,
     Verification,
     Via,
     WarnedSupervision,
@@ -788,6 +795,42 @@ class RetentionOperations:
         return await self._http.result(PurgeReport, "POST", "/retention/purge", body=given(dry_run=dry_run))
 
 
+class SessionOperations:
+    """Operations: session."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    async def get(self) -> SessionNow:
+        """Who you are here.
+
+        Your name, role, teams, rights and phones, whatever you showed: a token or a session's cookie.
+        With a cookie, `csrf` is the value for the header `X-CTID-CSRF`, which changes need.
+        """
+        return await self._http.result(SessionNow, "GET", "/session")
+
+    async def end(self) -> SessionNow:
+        """Log out.
+
+        Ends the session whose cookie this came with. A token stays as good as it is.
+
+        Refused, beside what any operation can be, with `identity.unavailable`.
+        """
+        return await self._http.result(SessionNow, "DELETE", "/session")
+
+    async def password(self, *, old: str, new: str) -> SessionNow:
+        """Change your password.
+
+        Your other sessions end. A wrong `old` counts as a wrong login.
+
+        `new`: 12 to 256 characters, and not the name.
+
+        Refused, beside what any operation can be, with `auth.failed`, `identity.no_password`,
+        `auth.locked`, `auth.busy`, `identity.unavailable`.
+        """
+        return await self._http.result(SessionNow, "POST", "/session/password", body=given(old=old, new=new))
+
+
 class SheetsOperations:
     """Operations: sheets."""
 
@@ -1062,6 +1105,156 @@ class SupervisionsOperations:
         )
 
 
+class TokensOperations:
+    """Operations: tokens."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    async def list(self) -> TokenList:
+        """The tokens.
+
+        Those made at run time and those of ctid.toml, by name; of none what it is known by.
+        """
+        return await self._http.result(TokenList, "GET", "/tokens")
+
+    async def create(
+        self,
+        *,
+        name: str,
+        role: UserRole | str,
+        phones: Sequence[str] | None = None,
+        teams: Sequence[str] | None = None,
+        agent: str | None = None,
+        scopes: Sequence[str] | None = None,
+        expires: str | None = None,
+    ) -> CreatedToken:
+        """Make a token.
+
+        The secret is in the answer, this once; ctid keeps a hash of it. `scopes` narrow what the role
+        may do: operations by name, rooms of them as `calls.*`, `read` for whatever changes nothing,
+        `events` for the stream. In force at once.
+
+        `name`: Of nobody else.
+
+        `agent`: Who its bearer is among the agents.
+
+        `scopes`: Such as `read`, `calls.*` or `agents.pause`.
+
+        `expires`: A date-time (RFC 3339); empty: never.
+
+        Refused, beside what any operation can be, with `identity.name_taken`, `identity.unavailable`.
+        """
+        return await self._http.result(
+            CreatedToken,
+            "POST",
+            "/tokens",
+            body=given(
+                name=name, role=role, phones=phones, teams=teams, agent=agent, scopes=scopes, expires=expires
+            ),
+        )
+
+    async def revoke(self, ident: str, /) -> TokenInfo:
+        """End a token.
+
+        By its id or its name. In force at once; the streams that it opened are closed.
+
+        Refused, beside what any operation can be, with `token.unknown`, `identity.configured`,
+        `identity.unavailable`.
+        """
+        return await self._http.result(TokenInfo, "DELETE", f"/tokens/{segment(ident)}")
+
+
+class UsersOperations:
+    """Operations: users."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    async def list(self) -> UserList:
+        """Those who log in.
+
+        Everybody who has a password here, or a place for the OpenID provider's word.
+        """
+        return await self._http.result(UserList, "GET", "/users")
+
+    async def create(
+        self,
+        *,
+        name: str,
+        role: UserRole | str,
+        password: str | None = None,
+        phones: Sequence[str] | None = None,
+        teams: Sequence[str] | None = None,
+        agent: str | None = None,
+    ) -> UserInfo:
+        """Add somebody who logs in.
+
+        With a `password`, or without one for somebody whom the OpenID provider vouches for: her groups
+        then say her role and teams, and this her phones and who she is among the agents.
+
+        `name`: Of nobody else.
+
+        `password`: 12 to 256 characters; empty: only by the OpenID provider.
+
+        Refused, beside what any operation can be, with `auth.busy`, `identity.name_taken`,
+        `identity.unavailable`.
+        """
+        return await self._http.result(
+            UserInfo,
+            "POST",
+            "/users",
+            body=given(name=name, role=role, password=password, phones=phones, teams=teams, agent=agent),
+        )
+
+    async def update(
+        self,
+        ident: str,
+        /,
+        *,
+        role: UserRole | str | None = None,
+        phones: Sequence[str] | None = None,
+        teams: Sequence[str] | None = None,
+        agent: str | None = None,
+        disabled: bool | None = None,
+    ) -> UserInfo:
+        """Change what somebody may do, or let her in no more.
+
+        What is not named stays. Her open streams are closed; `disabled` ends her sessions.
+
+        Refused, beside what any operation can be, with `user.unknown`, `identity.unavailable`.
+        """
+        return await self._http.result(
+            UserInfo,
+            "PATCH",
+            f"/users/{segment(ident)}",
+            body=given(role=role, phones=phones, teams=teams, agent=agent, disabled=disabled),
+        )
+
+    async def password(self, ident: str, /, *, password: str) -> UserInfo:
+        """Give somebody another password.
+
+        Her sessions end.
+
+        `password`: 12 to 256 characters, and not the name.
+
+        Refused, beside what any operation can be, with `auth.busy`, `user.unknown`,
+        `identity.unavailable`.
+        """
+        return await self._http.result(
+            UserInfo, "POST", f"/users/{segment(ident)}/password", body=given(password=password)
+        )
+
+    async def remove(self, ident: str, /) -> UserInfo:
+        """Take somebody out.
+
+        With her sessions. What she did stays in the audit.
+
+        Refused, beside what any operation can be, with `user.unknown`, `identity.unavailable`.
+        """
+        return await self._http.result(UserInfo, "DELETE", f"/users/{segment(ident)}")
+
+
 class Operations:
     """Every operation, by what it is about."""
 
@@ -1079,7 +1272,10 @@ class Operations:
         self.queues = QueuesOperations(http)
         self.recordings = RecordingsOperations(http)
         self.retention = RetentionOperations(http)
+        self.session = SessionOperations(http)
         self.sheets = SheetsOperations(http)
         self.status = StatusOperations(http)
         self.subjects = SubjectsOperations(http)
         self.supervisions = SupervisionsOperations(http)
+        self.tokens = TokensOperations(http)
+        self.users = UsersOperations(http)

@@ -303,6 +303,22 @@ class SubjectKind(Open):
     """A telephone number: a customer's, who is kept nowhere but in what people wrote."""
 
 
+class UserRole(Open):
+    """The roles a token can have."""
+
+    VIEWER = "viewer"
+    """Sees the floor, callers' numbers masked."""
+    INTEGRATOR = "integrator"
+    """A tool that reads the state, callers' numbers masked."""
+    SUPERVISOR = "supervisor"
+    """Sees the floor and supervises calls by the phones she is allowed."""
+    ADMIN = "admin"
+    AGENT = "agent"
+    """Sees what concerns herself: her state, the sessions about her, her coaching sheets."""
+    PRINCIPAL = "principal"
+    """Whoever ordered a campaign: sees figures, and nobody by name."""
+
+
 class When(Open):
     """From when on a pause is to hold."""
 
@@ -1120,8 +1136,8 @@ class Item(Struct, frozen=True, kw_only=True):
     """When it was written."""
     event: str
     """`requested`, `refused`, `key`, `notice` and the states of sessions; `unattributed` of spying that
-    ctid did not start; `audit_read`, `erased`, `purged`, `anchor`, `started` and others of the audit
-    itself.
+    ctid did not start; `login`, `token_created` and others of identity; `audit_read`, `erased`,
+    `purged`, `anchor`, `started` and others of the audit itself.
     """
     by: str
     """Whose token asked for it; empty where the PBX or ctid itself did it."""
@@ -1228,6 +1244,85 @@ class ErasureReport(Struct, frozen=True, kw_only=True):
     at: Instant
     dry_run: bool
     classes: tuple[Erasure, ...]
+
+
+class SessionNow(Struct, frozen=True, kw_only=True):
+    """Who asks, and what she may do."""
+
+    name: str
+    role: UserRole
+    teams: tuple[str, ...]
+    """Her own teams."""
+    rights: dict[str, tuple[str, ...]]
+    """What she is granted, and over which teams; `*` is every one."""
+    phones: tuple[str, ...]
+    agent: str | None
+    """Who she is among the agents."""
+    scopes: tuple[str, ...]
+    """What of her role's operations her token may do; none: all of them."""
+    csrf: str | None
+    """With a session's cookie: the value of the header `X-CTID-CSRF`."""
+    expires_at: Instant | None
+    """When her session or her token ends at the latest."""
+
+
+class TokenInfo(Struct, frozen=True, kw_only=True):
+    """A token, without what it is known by."""
+
+    id: str
+    """None has one that is in ctid.toml."""
+    name: str
+    role: UserRole
+    phones: tuple[str, ...]
+    teams: tuple[str, ...]
+    agent: str
+    scopes: tuple[str, ...]
+    expires_at: Instant | None
+    made_at: Instant | None
+    made_by: str
+    last_used_at: Instant | None
+    """To the minute; none: never, or it is in ctid.toml."""
+    configured: bool
+    """Whether it is in ctid.toml, and ends only there."""
+
+
+class TokenList(Struct, frozen=True, kw_only=True):
+    """Every token, by name."""
+
+    items: tuple[TokenInfo, ...]
+
+
+class CreatedToken(Struct, frozen=True, kw_only=True):
+    """A token and, this once, its secret."""
+
+    token: str
+    """To be sent as `Authorization: Bearer …`; it is kept nowhere."""
+    info: TokenInfo
+
+
+class UserInfo(Struct, frozen=True, kw_only=True):
+    """Somebody who logs in, without her password's hash."""
+
+    id: str
+    """Her name."""
+    role: UserRole
+    phones: tuple[str, ...]
+    teams: tuple[str, ...]
+    agent: str
+    has_password: bool
+    """Without one, only the OpenID provider lets her in."""
+    disabled: bool
+    made_at: Instant
+    made_by: str
+    last_login_at: Instant | None
+    sessions: int
+    """How many are open."""
+
+
+class UserList(Struct, frozen=True, kw_only=True):
+    """Everybody who logs in, by name."""
+
+    items: tuple[UserInfo, ...]
 
 
 class Occurrence(Struct, frozen=True, kw_only=True):

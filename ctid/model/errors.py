@@ -3,6 +3,8 @@
 CtidError
  +- InvalidRequest (request.invalid)      +- AuthRequired (auth.required)     +- Forbidden (auth.forbidden)
  |                                             +- AuthExpired (auth.expired)
+ |                                             +- AuthFailed (auth.failed)
+ +- AuthLocked (auth.locked)
  +- NotFound (agent.unknown, call.unknown, queue.unknown, device.unknown, pbx.unknown, supervision.unknown,
  |            help.unknown, sheet.unknown)
  +- SupervisionRefused (supervision.*)    +- PbxUnavailable (pbx.link_down)   +- PbxRefused (pbx.refused)
@@ -55,6 +57,25 @@ class AuthExpired(AuthRequired):
 
     code = "auth.expired"
     title = "The token has expired"
+
+
+class AuthFailed(AuthRequired):
+    """A name and a password, or a provider's word, that let nobody in."""
+
+    code = "auth.failed"
+    title = "The login failed"
+
+
+class AuthLocked(CtidError):
+    """Too many wrong passwords for this name, or from this address; nothing was tried."""
+
+    code = "auth.locked"
+    status = 429
+    title = "Too many wrong passwords"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"too many wrong passwords; come back in {max(retry_after_s, 1.0):.0f} s")
+        self.retry_after_s = retry_after_s
 
 
 class Forbidden(CtidError):

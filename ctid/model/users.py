@@ -57,7 +57,8 @@ class User(Struct, frozen=True, kw_only=True):
     """An authenticated person or tool.
 
     `phones` are names of `[[phone]]` in the configuration, `teams` the ids of her own teams; `agent` is who
-    the user is among the agents, if she is one.
+    the user is among the agents, if she is one. `scopes` narrow what the role may do; none: all of it.
+    `credential` is what she showed, such as `token:anna`, and no secret.
     """
 
     name: str
@@ -65,3 +66,5 @@ class User(Struct, frozen=True, kw_only=True):
     phones: frozenset[str] = frozenset()
     teams: frozenset[str] = frozenset()
     agent: AgentId | None = None
+    scopes: tuple[str, ...] = ()
+    credential: str = ""

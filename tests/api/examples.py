@@ -19,13 +19,13 @@ from api.support import (
     PBX,
     SESSION,
     SHEET,
-    TOKENS,
     Floor,
     Reply,
     member,
 )
 from ctid.api import errors
 from ctid.api.answers import FILE
+from ctid.api.auth import CSRF_HEADER
 from ctid.api.context import Limits
 from ctid.api.dispatch import refusal
 from ctid.api.operations import BASE, OPERATIONS, Operation
@@ -33,10 +33,14 @@ from ctid.calls.index import IndexUnavailable
 from ctid.coaching.kept import CoachingUnavailable
 from ctid.help.kept import HelpUnavailable
 from ctid.history.ledger import LedgerUnavailable
+from ctid.identity.kept import IdentityRefused, IdentityUnavailable
+from ctid.identity.passwords import Busy
 from ctid.model.errors import (
     AgentPartlyDone,
     AgentRefused,
     AuditUnavailable,
+    AuthFailed,
+    AuthLocked,
     CallRefused,
     CtidError,
     HelpRefused,
@@ -64,6 +68,8 @@ IDS = {
     "queues": "support",
     "sheets": SHEET,
     "supervisions": SESSION,
+    "tokens": "wallboard",
+    "users": "anna",
 }
 """By the first segment of a path: whose id is there on the floor."""
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -79,6 +85,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "figures.calls": {"kind": "caller_abandoned", "limit": 20},
     "subjects.export": {"kind": "agent", "id": "1001"},
     "subjects.erase": {"kind": "agent", "id": "1001", "dry_run": True},
+    "users.create": {
+        "name": "anna", "role": "supervisor", "teams": ["red"], "phones": ["2001"],
+        "password": "correct horse battery",
+    },
     "supervisions.sheet": {"id": SESSION, "grades": {"greeting": 4}, "text": "Let him finish his sentence."},
 }
 """Where the operation's own example, with an id of `IDS`, is not the one to show."""
@@ -87,12 +97,23 @@ ROLES = {"agents.sessions": UserRole.AGENT}
 """Who asks, where it is not the first of those who may."""
 BEFORE: dict[str, tuple[str, ...]] = {
     "recordings.list": ("calls.record",),
+    "session.password": ("users.create",),
+    "tokens.revoke": ("tokens.create",),
+    "users.list": ("users.create",),
+    "users.update": ("users.create",),
+    "users.password": ("users.create",),
+    "users.remove": ("users.create",),
     "audit.list": ("subjects.export",),
     "audit.verify": ("subjects.export",),
     "sheets.versions": ("sheets.update",),
 }
 """What is done first, so that there is something to see."""
+BY_COOKIE = frozenset({"session.password"})
+"""What only somebody who has logged in can ask for."""
 _RANDOM = {
+    '"token":"[^"]+"': '"token":"ctid_an-example-that-nobody-knows"',
+    '"csrf":"[^"]+"': '"csrf":"an-example-that-nobody-knows"',
+    '"id":"[0-9a-f]{12}"': '"id":"0123456789ab"',
     r'"([ch])[0-9a-f]{12}"': r'"\g<1>0123456789ab"',
     '"seed": ?"[0-9a-f]+"': '"seed":"8c5f1d2a90b34e67"',
 }
@@ -112,6 +133,13 @@ async def asked(floor: Floor, operation: Operation, params: Mapping[str, Any]) -
     rest, path = dict(params), BASE + operation.path
     for name in operation.path_params:
         path = path.replace(f"{{{name}}}", rest.pop(name))
+    if operation.name in BY_COOKIE:
+        login = REQUESTS["users.create"]
+        known = {"name": login["name"], "password": login["password"]}
+        begun = await floor.request("POST", f"{BASE}/session", None, json=known)
+        cookie = {"Cookie": begun.headers["Set-Cookie"].partition(";")[0], CSRF_HEADER: begun.json["csrf"]}
+        cookie["Sec-Fetch-Site"] = "same-origin"
+        return await floor.request(operation.method, path, None, json=rest, headers=cookie)
     if operation.has_body:
         return await floor.request(operation.method, path, role, json=rest)
     query = {name: json.dumps(value) if isinstance(value, bool) else value for name, value in rest.items()}
@@ -202,6 +230,18 @@ def told() -> Iterator[CtidError]:
     yield HelpUnavailable("the raised hands cannot be read: disk I/O error")
     yield CoachingUnavailable("the sheets cannot be written: no space left on device")
     yield errors.ProxyRequired("this address takes requests from its TLS proxy alone; ask there, by https")
+    yield NotFound("token", "4711")
+    yield NotFound("user", "4711")
+    yield IdentityRefused("name_taken", "anna is the name of a user already; choose another")
+    yield IdentityRefused(
+        "configured", "anna is a [[token]] of ctid.toml: take it out there, and restart ctid"
+    )
+    yield IdentityRefused("no_password", "anna did not log in here with a password")
+    yield IdentityUnavailable("identity.db cannot be written: no space left on device")
+    yield AuthFailed("name or password is wrong")
+    yield AuthLocked(900.0)
+    yield Busy("too many log in at this moment; come back in a few seconds")
+    yield errors.CrossSite(f"send the header {CSRF_HEADER} with `csrf` of GET /api/v1/session")
     yield errors.OtherBoot(
         "this is another run of ctid, which knows no key of that one: look what is so first"
     )
@@ -231,11 +271,8 @@ async def refused() -> list[Reply]:
             await floor.request("POST", pause, json={"reason": "training"}, headers=key),
         ]
         replies += [await floor.request("POST", pause, json={"reason": "lunch"}) for _ in range(8)]
-        TOKENS.expiries["a supervisor"] = Instant(NOW)
-        try:
-            replies.append(await floor.request("GET", agents))
-        finally:
-            TOKENS.expiries.clear()
+        floor.identity.directory.expiries["a supervisor"] = Instant(NOW)
+        replies.append(await floor.request("GET", agents))
     return [reply for reply in replies if reply.status >= 400]
 
 

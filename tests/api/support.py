@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 from tempfile import gettempdir
@@ -10,6 +10,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 import aiohttp
+from argon2 import PasswordHasher
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -18,9 +19,9 @@ from ctid.agents.commander import Commander
 from ctid.agents.policy import Placement
 from ctid.agents.policy import Policy as AgentPolicy
 from ctid.agents.service import AgentService
-from ctid.api.auth import TokenTable, token_hash
 from ctid.api.context import ApiContext, Limits, Web
 from ctid.api.door import Door
+from ctid.api.operations import OPERATIONS
 from ctid.api.server import ApiServer
 from ctid.audit import Audit
 from ctid.audit.retention import AuditDays, Retention
@@ -38,6 +39,13 @@ from ctid.coaching.sheets import Criterion
 from ctid.help.kept import Kept as KeptHands
 from ctid.help.service import HelpService
 from ctid.hub import Hub
+from ctid.identity.directory import Directory
+from ctid.identity.kept import Kept as KeptIdentity
+from ctid.identity.oidc import Oidc
+from ctid.identity.passwords import Passwords
+from ctid.identity.registry import Known
+from ctid.identity.service import Identity
+from ctid.identity.tokens import token_hash
 from ctid.model.commands import CallCommand, Command, LogInAgent, LogOutAgent, PauseAgent, ResumeAgent
 from ctid.model.entities import Help, Supervision
 from ctid.model.errors import CtidError, NotFound
@@ -89,6 +97,8 @@ HAND = HelpId("h1")
 SHEET = SheetId("c1")
 DEADLINE_S = 10.0
 EXPIRES_S, EDIT_S = 300.0, 3600.0
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Hashes that a test need not wait for."""
 GRID = (Criterion(id="greeting", label="Greeting"), Criterion(id="closing"))
 AGENT_POLICY = AgentPolicy(
     pbx=PBX,
@@ -108,6 +118,7 @@ class Token(Struct, frozen=True, kw_only=True):
     expires: Instant | None = None
     teams: tuple[str, ...] = ()
     agent: str = ""
+    scopes: tuple[str, ...] = ()
 
 
 def token_of(role: str) -> str:
@@ -126,16 +137,14 @@ _BEARERS = [
     )
     for role in UserRole
 ]
-TOKENS = TokenTable(
-    [
-        *_BEARERS,
-        Token(
-            name="a stranger",
-            role=UserRole.SUPERVISOR,
-            sha256=token_hash(token_of("stranger")),
-            teams=("blue",),
-        ),
-    ]
+TOKENS = (
+    *_BEARERS,
+    Token(
+        name="a stranger",
+        role=UserRole.SUPERVISOR,
+        sha256=token_hash(token_of("stranger")),
+        teams=("blue",),
+    ),
 )
 """One of each role, and the stranger: a supervisor of the team blue alone."""
 
@@ -365,6 +374,8 @@ class Floor:
         listen: str = "127.0.0.1:0",
         web: Web | None = None,
         boot_id: str = BOOT,
+        oidc: Callable[[], Oidc] | None = None,
+        tokens: Sequence[Token] = TOKENS,
     ) -> None:
         profiles = Profiles(
             agents={
@@ -393,6 +404,19 @@ class Floor:
         acts = Acts(self.hub, self.clock)
         self.index = RecordingIndex(Path())
         self.recordings = Recordings(self.hub, self.index, 180)
+        self.identity = Identity(
+            KeptIdentity(self.folder),
+            Directory(tokens),
+            self.audit,
+            self.clock,
+            asyncio.get_running_loop().time,
+            known=Known(
+                taken=frozenset(token.name for token in tokens),
+                phones=frozenset({"2001"}),
+                operations=frozenset(OPERATIONS),
+            ),
+            passwords=Passwords(QUICK),
+        )
         self.context = ApiContext(
             hub=self.hub,
             supervisions=self.supervisions,
@@ -406,7 +430,8 @@ class Floor:
             subjects=Subjects(self.audit, self.clock, (AuditReader(self.audit),)),
             hands=self.hands,
             coaching=self.coaching,
-            tokens=TOKENS,
+            identity=self.identity,
+            oidc=oidc() if oidc is not None else None,
             gate=self.gate,
             clock=self.clock,
             version="9.9.9",
@@ -431,6 +456,7 @@ class Floor:
         self._tasks.spawn("help", self.hands.run())
         self._tasks.spawn("coaching", self.coaching.run())
         self.hub.attach(PBX, self.pbx)
+        await self.identity.open()
         await self.server.start()
         host, port = self.server.address
         scheme = "http" if self.context.web.certificate is None else "https"
@@ -445,6 +471,9 @@ class Floor:
         await self._http.close()
         await self.server.close()
         await self._tasks.close()
+        if self.context.oidc is not None:
+            await self.context.oidc.close()
+        await self.identity.close()
         self.recordings._thread.shutdown()
         self.index.close()
         rmtree(self.folder)

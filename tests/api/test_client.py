@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from api.support import BOOT, CALL, DEADLINE_S, NOW, PBX, SESSION, TOKENS, Floor, eventually, member, token_of
+from api.support import BOOT, CALL, DEADLINE_S, NOW, PBX, SESSION, Floor, eventually, member, token_of
 from ctid.api.context import Limits
 from ctid.api.dispatch import encoded
 from ctid.client import BadUrl, Change, Client, Occurrence, Reason, Refused, Reset, Unreachable, Unreadable
@@ -380,19 +380,11 @@ async def test_a_silence(floor: Floor, cutter: Cutter, monkeypatch: pytest.Monke
         assert isinstance(change, Change)
 
 
-@pytest.fixture
-def _tokens_as_before() -> Iterator[None]:
-    """The tests' table is shared: put it back as it was."""
-    yield
-    TOKENS.expiries.clear()
-
-
-@pytest.mark.usefixtures("_tokens_as_before")
 async def test_a_token_that_expires() -> None:
     """The stream ends with a refusal that names the cure, and so does every attempt after it."""
     async with Floor(Limits(heartbeat_s=0.05)) as floor:
         await floor.populate()
-        TOKENS.expiries["a supervisor"] = Instant(NOW + 10)
+        floor.identity.directory.expiries["a supervisor"] = Instant(NOW + 10)
         async with Client(floor.url, token_of("supervisor")) as client:
             changes = client.changes()
             await anext(changes)
@@ -408,7 +400,7 @@ async def test_a_token_that_expires() -> None:
 
 def is_same(mirror: Mirrored, floor: Floor) -> bool:
     """Whether a mirror has what the state has, as a supervisor sees it."""
-    sight = floor.context.sight(TOKENS.authenticate(token_of("supervisor"), NOW))
+    sight = floor.context.sight(floor.identity.directory.authenticate(token_of("supervisor"), NOW))
     there = {kind: {} for kind in KINDS}  # type: dict[str, dict[str, Any]]
     for entity in floor.hub.store.entities():
         there[entity.kind][entity.id] = json.loads(encoded(sight.entity(entity)))
@@ -461,7 +453,6 @@ async def test_until_leaves_no_change_out(client: Client, floor: Floor) -> None:
             await mirror.until(lambda _: False, 0.01)
 
 
-@pytest.mark.usefixtures("_tokens_as_before")
 @pytest.mark.parametrize("waits", [True, False])
 async def test_a_floor_that_ends(*, waits: bool) -> None:
     """What ends the stream is raised by whoever waits, and at the end by whoever does not."""
@@ -475,7 +466,7 @@ async def test_a_floor_that_ends(*, waits: bool) -> None:
 
     async with Floor(Limits(heartbeat_s=0.05)) as floor:
         await floor.populate()
-        TOKENS.expiries["a supervisor"] = Instant(NOW + 10)
+        floor.identity.directory.expiries["a supervisor"] = Instant(NOW + 10)
         async with Client(floor.url, token_of("supervisor")) as client:
             with pytest.raises(Refused, match="expired"):
                 await expire(client, floor)

@@ -144,7 +144,7 @@ async def test_by_mqtt(monkeypatch: pytest.MonkeyPatch) -> None:
         ):
             refused = json.loads(await bus.carry_out(client, operation, good))
             assert refused["problem"]["code"] == code
-        monkeypatch.setitem(floor.context.tokens.expiries, "a viewer", NOW)
+        monkeypatch.setitem(floor.identity.directory.expiries, "a viewer", NOW)
         late = json.loads(await bus.carry_out("a viewer", "agents.help", good))
         assert late["problem"]["code"] == "auth.expired"
         other = json.loads(await bus.carry_out("a agent", "agents.help", b'{"params": {"id": "1002"}}'))
@@ -225,9 +225,9 @@ async def test_pages_of_sheets(floor: Floor) -> None:
 
 def test_tokens_by_name(floor: Floor) -> None:
     """A carrier that knows who asks finds the user; nobody has another's name."""
-    tokens = floor.context.tokens
-    found = tokens.named("a agent")
-    assert found == tokens.authenticate(token_of("agent"), NOW)
+    directory = floor.identity.directory
+    found = directory.named("a agent", NOW)
+    assert found == directory.authenticate(token_of("agent"), NOW)
     assert found is not None
     assert found.agent == "1001"
-    assert tokens.named("a nobody") is None
+    assert directory.named("a nobody", NOW) is None

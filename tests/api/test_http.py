@@ -267,6 +267,7 @@ OF_AGENTS = (
     *("agents.help", "help.list", "help.get", "help.withdraw"),
     *("sheets.list", "sheets.get", "sheets.versions", "sheets.comment"),
 )
+OF_EVERYBODY = ("session.get", "session.end", "session.password")
 
 
 @pytest.mark.parametrize("role", list(UserRole))
@@ -278,20 +279,21 @@ async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> Non
             *("agents.get", "agents.story", "agents.sessions", "periods.get"),
             *("calls.private", "calls.objected"),
             *OF_AGENTS,
+            *OF_EVERYBODY,
         },
-        UserRole.PRINCIPAL: {"figures.get", "agents.sessions", "periods.get"},
+        UserRole.PRINCIPAL: {"figures.get", "agents.sessions", "periods.get", *OF_EVERYBODY},
     }
     if role in little:
         commands = operation.method == "POST" and operation.name.startswith("agents.")
         commands = commands and operation.name != "agents.message"
         may = operation.name in little[role] or (role is UserRole.AGENT and commands)
     else:
-        accounts = operation.name.startswith(("audit.", "retention.", "subjects."))
+        accounts = operation.name.startswith(("audit.", "retention.", "subjects.", "tokens.", "users."))
         names = ("supervisions.", "ghosts.", "draw.", "recordings.", "help.", "sheets.")
         supervising = operation.name.startswith(names)
         reads = operation.method == "GET" and not supervising and not accounts
         may = reads or role is UserRole.ADMIN or (role is UserRole.SUPERVISOR and not accounts)
-        may = may and operation.name != "sheets.comment"
+        may = (may and operation.name != "sheets.comment") or operation.name in OF_EVERYBODY
     assert (role in operation.roles) is may
     body = operation.example
     if operation.name == "calls.create":
@@ -301,7 +303,11 @@ async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> Non
     query = "?team=none" if operation.name == "draw.get" else ""
     reply = await floor.request(operation.method, path + query, role, json=body)
     if may:
-        refused = {"draw.get": (403, 409), "agents.extend_after_call_work": (409,)}
+        refused = {
+            "draw.get": (403, 409),
+            "agents.extend_after_call_work": (409,),
+            "session.password": (409,),
+        }
         assert reply.status in (200, 201, 404, *refused.get(operation.name, ()))
         assert "is for the roles" not in reply.text
     else:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from api.support import NOW, SESSION, TOKENS, Floor, Reply, eventually, token_of
 from ctid.api.context import Limits
@@ -113,18 +114,13 @@ async def test_the_document_tells_of_it(floor: Floor) -> None:
 
 def expiring_floor(limits: Limits | None = None, **expiries: float) -> Floor:
     """A floor where tokens expire: so many seconds from its clock's time, by role."""
-    floor = Floor(limits or Limits(heartbeat_s=0.05))
-    floor.context.tokens.expiries.update(
-        {f"a {role}": Instant(NOW + seconds) for role, seconds in expiries.items()}
-    )
-    return floor
-
-
-@pytest.fixture(autouse=True)
-def _tokens_as_before() -> Any:
-    """The tests' table is shared: put it back as it was."""
-    yield
-    TOKENS.expiries.clear()
+    tokens = [
+        replace(token, expires=Instant(NOW + expiries[token.role]))
+        if token.role in expiries and token.name != "a stranger"
+        else token
+        for token in TOKENS
+    ]
+    return Floor(limits or Limits(heartbeat_s=0.05), tokens=tokens)
 
 
 async def test_an_expired_token() -> None:

@@ -172,7 +172,7 @@ async def test_a_token_that_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream of a token that expires meanwhile ends, and says why."""
     async with Floor(Limits(heartbeat_s=0.05)) as floor:
         await floor.populate()
-        monkeypatch.setitem(floor.context.tokens.expiries, "a viewer", Instant(NOW + 10))
+        monkeypatch.setitem(floor.identity.directory.expiries, "a viewer", Instant(NOW + 10))
         async with following(floor, role="viewer") as stream, following(floor) as other:
             await stream.next()
             await other.next()

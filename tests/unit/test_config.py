@@ -37,6 +37,7 @@ MAY_BE_EMPTY = {
     "http.trusted_proxies",
     "period.dates",
     "supervision.outside_prefixes",
+    "token.scopes",
 }
 """Lists that are shipped as they are by default: empty."""
 SHIPPED = Path(__file__).parents[2] / "config" / "ctid.toml"

@@ -110,6 +110,7 @@ def test_a_configuration_without_doubts(tmp_path: Path) -> None:
             "grant[0].rights: only the roles supervisor",
         ),
         ([token("vera", "viewer"), grant('user = "vera"'), grant('user = "sofia"')], "grant[0].rights: only"),
+        ([grant('user = "vera"')], "grant[0].user: 'vera' is no [[token]]; `ctid token list`"),
         (['[[agent]]\nid = "1002"\nteam = "south"\n'], "law.periods_required: no [[period]] for south; add"),
     ],
 )

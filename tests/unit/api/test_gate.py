@@ -4,11 +4,12 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from ctid.api.auth import TokenTable, token_hash
 from ctid.api.context import Limits
 from ctid.api.errors import RateLimited
 from ctid.api.expiry import DAY_S, expiring, warn_daily
 from ctid.api.gate import Gate
+from ctid.identity.directory import Directory
+from ctid.identity.tokens import token_hash
 from ctid.model.errors import AuthExpired, AuthRequired
 from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
@@ -18,9 +19,9 @@ NOON = 1_780_000_000.0
 LIMITS = Limits(commands=Rate(1.0, 2), reads=Rate(1.0, 3), failures=Rate(1.0, 2))
 
 
-def table(**expiries: float | None) -> TokenTable:
+def table(**expiries: float | None) -> Directory:
     """A table of users, each with her name for a token, by when it expires."""
-    return TokenTable(
+    return Directory(
         SimpleNamespace(
             name=name,
             role=UserRole.SUPERVISOR,
@@ -28,6 +29,7 @@ def table(**expiries: float | None) -> TokenTable:
             phones=(),
             teams=(),
             agent="",
+            scopes=(),
             expires=None if expires is None else Instant(expires),
         )
         for name, expires in expiries.items()
@@ -46,7 +48,7 @@ class Times:
         return self.utc
 
 
-def gate_of(times: Times, tokens: TokenTable) -> Gate:
+def gate_of(times: Times, tokens: Directory) -> Gate:
     """A gate with narrow limits."""
     return Gate(tokens, times, LIMITS, lambda: times.loop)
 
@@ -114,7 +116,7 @@ def test_a_token_expires() -> None:
     assert gate.authenticate("anna", "peer").name == "anna"
     times.utc = NOON + 1
     with pytest.raises(
-        AuthExpired, match=r"anna expired at 2026-05-28T20:26:41\.000Z; `ctid token`"
+        AuthExpired, match=r"anna expired at 2026-05-28T20:26:41\.000Z; `ctid token create`"
     ) as expired:
         gate.authenticate("anna", "peer")
     assert (expired.value.code, expired.value.status) == ("auth.expired", 401)

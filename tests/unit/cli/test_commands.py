@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from ctid import __version__
-from ctid.api.auth import token_hash
 from ctid.cli import lists, main
 from ctid.cli.exits import WORDS, Exit
 from ctid.config import load
+from ctid.identity.tokens import token_hash
 
 from .conftest import AGENT, CALL, PBX, QUEUE, SESSION, SNAPSHOT, STATUS, FakeCtid, Run, problem
 
@@ -276,8 +276,10 @@ def test_watch_refused(server: FakeCtid, run: Run) -> None:
 
 
 def test_token(run: Run, run_json: RunJson, tmp_path: Path) -> None:
-    """`token` prints a token, and a table whose hash is the token's and that the configuration accepts."""
-    _, document = run_json("token", "anna", "--role", "supervisor", "--phone", "desk", "--phone", "home")
+    """`token print` makes a token, and a table with its hash that the configuration accepts."""
+    _, document = run_json(
+        "token", "print", "anna", "--role", "supervisor", "--phone", "desk", "--phone", "home"
+    )
     assert token_hash(document["token"]) == document["sha256"]
     assert document["token"] not in document["toml"]
     pbx = '[[pbx]]\nid = "main"\ndriver = "x"\n'
@@ -288,18 +290,18 @@ def test_token(run: Run, run_json: RunJson, tmp_path: Path) -> None:
     (token,) = load(tmp_path / "ctid.toml").tokens
     assert (token.name, token.role, token.phones) == ("anna", "supervisor", ("desk", "home"))
     assert token.expires is None
-    code, out, _ = run("token", "bob")
+    code, out, _ = run("token", "print", "bob")
     assert code == Exit.OK
     assert 'role = "viewer"' in out
     for wrong in (('a"b',), ("bob", "--days", "0"), ("bob", "--days", "soon")):
         with pytest.raises(SystemExit):
-            run("token", *wrong)
+            run("token", "print", *wrong)
 
 
 def test_token_for_some_days(run_json: RunJson, tmp_path: Path) -> None:
-    """`token --days` prints from when on the token is good no more, as the configuration takes it."""
+    """`token print --days` prints when the token is good no more, as the configuration takes it."""
     before = time.time()
-    _, document = run_json("token", "anna", "--days", "90")
+    _, document = run_json("token", "print", "anna", "--days", "90")
     (tmp_path / "ctid.toml").write_text('[[pbx]]\nid = "main"\ndriver = "x"\n' + document["toml"])
     (token,) = load(tmp_path / "ctid.toml").tokens
     assert token.expires is not None

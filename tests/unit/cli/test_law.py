@@ -96,11 +96,11 @@ def test_sessions_about_an_agent(server: FakeCtid, run: Run, run_json: RunJson) 
 def test_a_token_of_a_team(run: Run) -> None:
     """Teams, and who she is among the agents, are in the lines for the configuration."""
     _, out, _ = run(
-        "token", "anna", "--role", "supervisor", "--team", "blue", "--team", "*", "--agent", "1001"
+        "token", "print", "anna", "--role", "supervisor", "--team", "blue", "--team", "*", "--agent", "1001"
     )
     assert 'teams = ["blue", "*"]\nagent = "1001"' in out
     with pytest.raises(SystemExit):
-        run("token", "anna", "--team", 'a"b')
+        run("token", "print", "anna", "--team", 'a"b')
 
 
 def test_check_config_tells_what_is_doubtful(run: Run, run_json: RunJson, tmp_path: Any) -> None:

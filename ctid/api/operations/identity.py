@@ -1,0 +1,177 @@
+"""Operations: who asks, and who may come in: tokens and users."""
+
+from ctid.api import identity
+from ctid.api.operations.operation import Idempotency, Operation, refused
+from ctid.api.views import EVERY_ROLE
+
+_KEPT = refused(503, "identity.unavailable")
+_NAMES = (*refused(409, "identity.name_taken"), *_KEPT)
+_USER = (*refused(404, "user.unknown"), *_KEPT)
+
+TABLE = (
+    Operation(
+        name="session.get",
+        summary="Who you are here",
+        description=(
+            "Your name, role, teams, rights and phones, whatever you showed: a token or a session's cookie. "
+            "With a cookie, `csrf` is the value for the header `X-CTID-CSRF`, which changes need."
+        ),
+        method="GET",
+        path="/session",
+        idempotency=Idempotency.SAFE,
+        params=identity.SessionRequest,
+        result=identity.SessionNow,
+        roles=EVERY_ROLE,
+        handler=identity.get_session,
+    ),
+    Operation(
+        name="session.end",
+        summary="Log out",
+        description="Ends the session whose cookie this came with. A token stays as good as it is.",
+        method="DELETE",
+        path="/session",
+        idempotency=Idempotency.IDEMPOTENT,
+        params=identity.SessionRequest,
+        result=identity.SessionNow,
+        roles=EVERY_ROLE,
+        handler=identity.end_session,
+        refusals=_KEPT,
+    ),
+    Operation(
+        name="session.password",
+        summary="Change your password",
+        description="Your other sessions end. A wrong `old` counts as a wrong login.",
+        method="POST",
+        path="/session/password",
+        idempotency=Idempotency.BY_KEY,
+        params=identity.ChangePassword,
+        example={"old": "correct horse battery", "new": "staple of the house"},
+        result=identity.SessionNow,
+        roles=EVERY_ROLE,
+        handler=identity.change_password,
+        refusals=(
+            *refused(401, "auth.failed"),
+            *refused(409, "identity.no_password"),
+            *refused(429, "auth.locked"),
+            *refused(503, "auth.busy"),
+            *_KEPT,
+        ),
+    ),
+    Operation(
+        name="tokens.list",
+        summary="The tokens",
+        description="Those made at run time and those of ctid.toml, by name; of none what it is known by.",
+        method="GET",
+        path="/tokens",
+        idempotency=Idempotency.SAFE,
+        params=identity.ListTokens,
+        result=identity.TokenList,
+        roles=identity.ROLES,
+        handler=identity.list_tokens,
+    ),
+    Operation(
+        name="tokens.create",
+        summary="Make a token",
+        description=(
+            "The secret is in the answer, this once; ctid keeps a hash of it. `scopes` narrow what the role "
+            "may do: operations by name, rooms of them as `calls.*`, `read` for whatever changes nothing, "
+            "`events` for the stream. In force at once."
+        ),
+        method="POST",
+        path="/tokens",
+        idempotency=Idempotency.BY_KEY,
+        params=identity.CreateToken,
+        example={"name": "wallboard", "role": "viewer", "scopes": ["read"]},
+        result=identity.CreatedToken,
+        roles=identity.ROLES,
+        handler=identity.create_token,
+        status=201,
+        refusals=_NAMES,
+    ),
+    Operation(
+        name="tokens.revoke",
+        summary="End a token",
+        description="By its id or its name. In force at once; the streams that it opened are closed.",
+        method="DELETE",
+        path="/tokens/{id}",
+        idempotency=Idempotency.IDEMPOTENT,
+        params=identity.ById,
+        example={"id": "wallboard"},
+        result=identity.TokenInfo,
+        roles=identity.ROLES,
+        handler=identity.revoke_token,
+        refusals=(*refused(404, "token.unknown"), *refused(409, "identity.configured"), *_KEPT),
+    ),
+    Operation(
+        name="users.list",
+        summary="Those who log in",
+        description="Everybody who has a password here, or a place for the OpenID provider's word.",
+        method="GET",
+        path="/users",
+        idempotency=Idempotency.SAFE,
+        params=identity.ListUsers,
+        result=identity.UserList,
+        roles=identity.ROLES,
+        handler=identity.list_users,
+    ),
+    Operation(
+        name="users.create",
+        summary="Add somebody who logs in",
+        description=(
+            "With a `password`, or without one for somebody whom the OpenID provider vouches for: her groups "
+            "then say her role and teams, and this her phones and who she is among the agents."
+        ),
+        method="POST",
+        path="/users",
+        idempotency=Idempotency.BY_KEY,
+        params=identity.CreateUser,
+        example={"name": "anna", "role": "supervisor", "password": "correct horse battery"},
+        result=identity.UserInfo,
+        roles=identity.ROLES,
+        handler=identity.create_user,
+        status=201,
+        refusals=(*refused(503, "auth.busy"), *_NAMES),
+    ),
+    Operation(
+        name="users.update",
+        summary="Change what somebody may do, or let her in no more",
+        description="What is not named stays. Her open streams are closed; `disabled` ends her sessions.",
+        method="PATCH",
+        path="/users/{id}",
+        idempotency=Idempotency.IDEMPOTENT,
+        params=identity.UpdateUser,
+        example={"disabled": True},
+        result=identity.UserInfo,
+        roles=identity.ROLES,
+        handler=identity.update_user,
+        refusals=_USER,
+    ),
+    Operation(
+        name="users.password",
+        summary="Give somebody another password",
+        description="Her sessions end.",
+        method="POST",
+        path="/users/{id}/password",
+        idempotency=Idempotency.IDEMPOTENT,
+        params=identity.SetPassword,
+        example={"password": "staple of the house"},
+        result=identity.UserInfo,
+        roles=identity.ROLES,
+        handler=identity.set_password,
+        refusals=(*refused(503, "auth.busy"), *_USER),
+    ),
+    Operation(
+        name="users.remove",
+        summary="Take somebody out",
+        description="With her sessions. What she did stays in the audit.",
+        method="DELETE",
+        path="/users/{id}",
+        idempotency=Idempotency.IDEMPOTENT,
+        params=identity.ById,
+        example={"id": "anna"},
+        result=identity.UserInfo,
+        roles=identity.ROLES,
+        handler=identity.remove_user,
+        refusals=_USER,
+    ),
+)
