@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what the Makefile's targets need, and says each step. Needs root or sudo only for missing system packages.
 #   setup.sh python PYTHON VENV   the virtual environment, from the hashed requirements
+#   setup.sh oidc                 the OpenID provider that logins are tried against (node 20 or later)
 #   setup.sh system               the tool that makes the lab's root out of distribution packages
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,12 +38,20 @@ python)
     "$venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r requirements/development.txt
     "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
     ;;
+oidc)
+    command -v node >/dev/null || packages nodejs
+    command -v npm >/dev/null || packages npm
+    if [ "$(node -p 'parseInt(process.versions.node)')" -lt 20 ]; then
+        echo "setup: node is older than 20: the tests of OpenID logins are skipped"; exit 0; fi
+    echo "setup: the OpenID provider (locked) into hardware-lab/oidc"
+    npm ci --prefix hardware-lab/oidc --ignore-scripts --no-audit --no-fund --silent
+    ;;
 system)
     packages mmdebstrap debian-archive-keyring ca-certificates
     # The schema of AsyncAPI documents is on npm alone; one test fetches it, once.
     command -v npm >/dev/null || packages npm
     ;;
 *)
-    sed -n '2,4p' "$0" >&2; exit 2
+    sed -n '2,5p' "$0" >&2; exit 2
     ;;
 esac
