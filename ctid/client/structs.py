@@ -1256,13 +1256,13 @@ class SessionNow(Struct, frozen=True, kw_only=True):
     rights: dict[str, tuple[str, ...]]
     """What she is granted, and over which teams; `*` is every one."""
     phones: tuple[str, ...]
-    agent: str | None
+    agent: str | None = None
     """Who she is among the agents."""
     scopes: tuple[str, ...]
     """What of her role's operations her token may do; none: all of them."""
-    csrf: str | None
+    csrf: str | None = None
     """With a session's cookie: the value of the header `X-CTID-CSRF`."""
-    expires_at: Instant | None
+    expires_at: Instant | None = None
     """When her session or her token ends at the latest."""
 
 
@@ -1277,10 +1277,10 @@ class TokenInfo(Struct, frozen=True, kw_only=True):
     teams: tuple[str, ...]
     agent: str
     scopes: tuple[str, ...]
-    expires_at: Instant | None
-    made_at: Instant | None
+    expires_at: Instant | None = None
+    made_at: Instant | None = None
     made_by: str
-    last_used_at: Instant | None
+    last_used_at: Instant | None = None
     """To the minute; none: never, or it is in ctid.toml."""
     configured: bool
     """Whether it is in ctid.toml, and ends only there."""
@@ -1314,7 +1314,7 @@ class UserInfo(Struct, frozen=True, kw_only=True):
     disabled: bool
     made_at: Instant
     made_by: str
-    last_login_at: Instant | None
+    last_login_at: Instant | None = None
     sessions: int
     """How many are open."""
 

@@ -86,7 +86,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "subjects.export": {"kind": "agent", "id": "1001"},
     "subjects.erase": {"kind": "agent", "id": "1001", "dry_run": True},
     "users.create": {
-        "name": "anna", "role": "supervisor", "teams": ["red"], "phones": ["2001"],
+        "name": "anna",
+        "role": "supervisor",
+        "teams": ["red"],
+        "phones": ["2001"],
         "password": "correct horse battery",
     },
     "supervisions.sheet": {"id": SESSION, "grades": {"greeting": 4}, "text": "Let him finish his sentence."},

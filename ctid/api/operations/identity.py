@@ -2,7 +2,7 @@
 
 from ctid.api import identity
 from ctid.api.operations.operation import Idempotency, Operation, refused
-from ctid.api.views import EVERY_ROLE
+from ctid.model.users import EVERY_ROLE
 
 _KEPT = refused(503, "identity.unavailable")
 _NAMES = (*refused(409, "identity.name_taken"), *_KEPT)
