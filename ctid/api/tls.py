@@ -5,9 +5,9 @@ import ssl
 from pathlib import Path
 
 import structlog
+from cryptography import x509
 from msgspec import Struct
 
-from ctid.api.der import NotDer, not_after
 from ctid.model.instant import Instant, to_rfc3339
 from ctid.ports import Clock
 
@@ -48,7 +48,8 @@ def context_of(certificate: Path, key: Path) -> tuple[ssl.SSLContext, Instant]:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
-        expires_at = not_after(ssl.PEM_cert_to_DER_cert(_first_of(certificate.read_text("ascii"))))
+        shown = x509.load_pem_x509_certificate(certificate.read_bytes())
+        expires_at = Instant(shown.not_valid_after_utc.timestamp())
     except ssl.SSLError as error:
         cure = "tls_cert must be PEM with the server's certificate first, and tls_key its key, unencrypted"
         reason = error.reason or "not PEM"
@@ -57,7 +58,7 @@ def context_of(certificate: Path, key: Path) -> tuple[ssl.SSLContext, Instant]:
         raise BadCertificate(
             f"{error.filename or certificate} cannot be read ({error.strerror}); ctid's user must be able to"
         ) from error
-    except (NotDer, ValueError) as error:
+    except ValueError as error:
         raise BadCertificate(f"{certificate} holds no certificate ({error})") from error
     return context, expires_at
 
@@ -65,11 +66,6 @@ def context_of(certificate: Path, key: Path) -> tuple[ssl.SSLContext, Instant]:
 def _no_password() -> str:
     # Without this OpenSSL would ask for it on the terminal.
     return ""
-
-
-def _first_of(text: str) -> str:
-    head, end, _ = text[max(text.find(ssl.PEM_HEADER), 0) :].partition(ssl.PEM_FOOTER)
-    return head + end
 
 
 class Certificate:
