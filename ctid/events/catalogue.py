@@ -7,13 +7,13 @@ of the entity, or a document of the type's own that tells the difference.
 from types import MappingProxyType
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from ctid.events.structs import ENTITY_DOCUMENTS, Header, schema_of
 from ctid.model.entities import AfterCallWork
 from ctid.model.ids import AgentId, CallId, DeviceId, LegId, PbxId, QueueId, SupervisionId
 from ctid.model.instant import Instant
-from ctid.model.words import AgentState, DeviceState, Mode
+from ctid.model.words import AgentState, DeviceState, Direction, Mode
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -131,6 +131,32 @@ class SupervisionModeChanged(
     from_: Mode = field(name="from")
     to: Mode
     since: Instant
+
+
+class _Offer(Header, frozen=True, kw_only=True, gc=False):
+    call: CallId
+    pbx: PbxId
+    queue: QueueId | None
+    direction: Direction
+    agent: AgentId
+    device: DeviceId | None
+    """Her phone that rings, or rang."""
+    number: str
+    """Of whoever is at the other end: the customer, where there is one; masked, unless told in full."""
+    name: str
+    dialled: str
+    waited_s: float | None
+    """Seconds since the call came; of one that was spoken in, since it waits in a queue again, or none."""
+    pop_url: str | UnsetType = UNSET
+    """Only to a webhook that is configured so: the address to open for this call."""
+
+
+class CallOffered(_Offer, frozen=True, kw_only=True, gc=False, tag="ctid.call.offered/1"):
+    """A call rings at an agent: told once for each whom it rings at."""
+
+
+class CallAnswered(_Offer, frozen=True, kw_only=True, gc=False, tag="ctid.call.answered/1"):
+    """An agent has a call: she answered it, picked it up, or it was passed on to her."""
 
 
 class _Removed(Header, frozen=True, kw_only=True, gc=False):
@@ -285,6 +311,12 @@ class AuditAnchored(Header, frozen=True, kw_only=True, gc=False, tag="ctid.audit
     hash: str
 
 
+class WebhookTest(Header, frozen=True, kw_only=True, gc=False, tag="ctid.webhook.test/1"):
+    """It says nothing: somebody tries whether a webhook's receiver hears ctid. It is told there alone."""
+
+    webhook: str
+
+
 def name_of(data: type[Header]) -> str:
     """The name of the events whose own document this is: `agent.message` of `ctid.agent.message/1`."""
     return schema_of(data).removeprefix("ctid.").rpartition("/")[0]
@@ -357,6 +389,8 @@ _OWN: tuple[type[Header], ...] = (
     DeviceStateChanged,
     QueueChanged,
     SupervisionModeChanged,
+    CallOffered,
+    CallAnswered,
     *REMOVED.values(),
     *OCCURRED.values(),
     PublisherDropped,

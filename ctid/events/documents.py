@@ -8,8 +8,8 @@ from msgspec import Struct
 from ctid import __version__
 from ctid.audit import Anchor
 from ctid.events.structs import ENTITY_DOCUMENTS, STANDING, AuditDocument, Header, Layout, StatusDocument
-from ctid.masking import masked, masked_occurrence
-from ctid.model.entities import Entity
+from ctid.masking import masked, masked_call, masked_occurrence
+from ctid.model.entities import Call, Entity
 from ctid.model.instant import Instant, enc_hook
 from ctid.state.changes import Occurrence
 
@@ -35,6 +35,10 @@ class Documents:
     def shown(self, entity: Entity) -> Entity:
         """An entity as the bus may tell it."""
         return entity if self._full else masked(entity)
+
+    def call(self, call: Call) -> Call:
+        """A call as the bus may tell it."""
+        return call if self._full else masked_call(call)
 
     def occurrence(self, occurrence: Occurrence) -> Occurrence:
         """An occurrence as the bus may tell it."""

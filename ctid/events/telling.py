@@ -22,9 +22,11 @@ from ctid.events.catalogue import (
     PublisherDropped,
     QueueChanged,
     SupervisionModeChanged,
+    WebhookTest,
     name_of,
 )
 from ctid.events.documents import Documents, encode
+from ctid.events.offers import offers_of
 from ctid.events.structs import Header
 from ctid.events.topics import path_of
 from ctid.model.entities import Agent, Call, Device, Help, Pbx, Queue, Supervision
@@ -32,7 +34,7 @@ from ctid.model.instant import Instant
 from ctid.model.words import AgentState, HelpState, SupervisionState
 from ctid.state.changes import Change, Occurrence, Update
 
-_OF_NO_UPDATE = {"publisher.dropped": "dropped", "audit.anchored": "audit"}
+_OF_NO_UPDATE = {"publisher.dropped": "dropped", "audit.anchored": "audit", "webhook.test": "test"}
 """Events that no update gives, and what tells their ids from those of one."""
 
 
@@ -73,16 +75,25 @@ def anchor_event(documents: Documents, anchor: Anchor, seq: int) -> Event:
     )
 
 
-def cloud_event(event: Event, documents: Documents) -> bytes:
-    """Write an event in the JSON format of CloudEvents 1.0, structured mode."""
+def trial_event(documents: Documents, webhook: str, seq: int, at: Instant, number: int) -> Event:
+    """Say nothing, to see whether a webhook's receiver hears it; `number` counts up within a run."""
+    data = WebhookTest(documents.boot_id, seq, at, webhook=webhook)
+    return Event(name="webhook.test", seq=seq, at=at, subject=f"webhooks/{webhook}", data=data, place=number)
+
+
+def event_id(event: Event, documents: Documents) -> str:
+    """The id by which readers know an event, and know it again."""
     base = f"{documents.boot_id}-{event.seq}"
     if event.name in _OF_NO_UPDATE:
-        ident = f"{base}-{_OF_NO_UPDATE[event.name]}-{event.place}"
-    else:
-        ident = base if event.place == 1 else f"{base}-{event.place}"
+        return f"{base}-{_OF_NO_UPDATE[event.name]}-{event.place}"
+    return base if event.place == 1 else f"{base}-{event.place}"
+
+
+def cloud_event(event: Event, documents: Documents) -> bytes:
+    """Write an event in the JSON format of CloudEvents 1.0, structured mode."""
     return encode(
         CloudEvent(
-            id=ident,
+            id=event_id(event, documents),
             source=f"/ctid/{documents.site}",
             type=f"ctid.{event.name}",
             time=event.at,
@@ -125,7 +136,9 @@ def _told(change: Change, documents: Documents) -> Iterator[_Told]:
             return
         case (Call() | None) as was, Call() as call:
             moved = was is None or was.state is not call.state
-            name = f"call.{call.state}" if moved else "call.party_changed"
+            yield f"call.{call.state}" if moved else "call.party_changed", documents.whole(call, seq, at)
+            yield from offers_of(was, call, documents, seq, at)
+            return
         case (Supervision() | None) as was, Supervision() as supervision:
             name = _supervision(was, supervision)
             if name is not None:
