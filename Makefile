@@ -39,6 +39,8 @@ PURE := $(PURE),ctid/supervision/follow.py,ctid/supervision/lead.py,ctid/supervi
 PURE := $(PURE),ctid/client/opening.py,ctid/client/structs.py,ctid/client/errors.py,ctid/client/patience.py
 PURE := $(PURE),ctid/client/following.py,ctid/client/mirror.py
 PURE := $(PURE),ctid/cli/values.py
+PURE := $(PURE),ctid/webhooks/signing.py,ctid/webhooks/matching.py,ctid/webhooks/verdict.py,ctid/webhooks/line.py
+PURE := $(PURE),ctid/webhooks/popping.py,ctid/webhooks/sorting.py,ctid/webhooks/letters.py,ctid/webhooks/words.py
 PURE_FLOOR := 100
 
 .PHONY: help demo test check unit e2e test-asterisk16 soak fuzz fuzz-api schemas captures examples client bench lab-up lab-down format lock clean

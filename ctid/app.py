@@ -81,6 +81,8 @@ from ctid.supervision.service import SupervisionService
 from ctid.supervision.turns import Turns
 from ctid.tasks import TaskOwner
 from ctid.toml_reader import nearest
+from ctid.webhooks.accounting import LettersAccount
+from ctid.webhooks.service import Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -311,11 +313,13 @@ class _Rooms:
             self._spawn(stack, f"reconcile {pbx}", partial(reconciler.run, pbx))
         keeper = Keeper(hub, Ledger(config.state_directory), self._clock, config.history.keep_days)
         self._spawn(stack, "history", keeper.run)
+        webhooks = self._webhooks(stack)
         accounts = (
             keeper,
             recordings,
             HandsAccount(kept_hands, config.retention.help_days),
             SheetsAccount(kept_sheets, config.retention.sheets_days),
+            LettersAccount(webhooks, config.retention.webhooks_days),
         )
         days = AuditDays(audit, config.retention.audit_days)
         retention = Retention(audit, self._clock, (days, *accounts))
@@ -342,6 +346,7 @@ class _Rooms:
             coaching=coaching,
             identity=identity,
             oidc=oidc,
+            webhooks=webhooks,
             gate=gate,
             clock=self._clock,
             version=__version__,
@@ -448,6 +453,18 @@ class _Rooms:
         self._spawn(stack, "publisher", publisher.run)
         audit.anchored = publisher.anchor
         return publisher
+
+    def _webhooks(self, stack: AsyncExitStack) -> Webhooks:
+        config = self._config
+        try:
+            webhooks = Webhooks(
+                self.hub, config.webhooks, config.site, self.boot_id, config.state_directory, self._clock
+            )
+        except OSError as error:
+            cure = "name a file of certificates (PEM) that ctid's user may read"
+            raise CannotStart(f"a webhook's tls_ca cannot be used ({error}); {cure}") from error
+        self._spawn(stack, "webhooks", webhooks.run)
+        return webhooks
 
     def _spawn(self, stack: AsyncExitStack, name: str, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
         stack.push_async_callback(_stop, self.tasks.spawn(name, _for_ever(name, room)))

@@ -33,6 +33,7 @@ from ctid.config_schema import (
     SupervisionConfig,
     TeamConfig,
     TokenConfig,
+    WebhookConfig,
 )
 from ctid.config_secrets import Secret, with_files, with_secrets
 from ctid.ports import SettingsError
@@ -67,6 +68,7 @@ __all__ = [
     "SupervisionConfig",
     "TeamConfig",
     "TokenConfig",
+    "WebhookConfig",
     "load",
 ]
 

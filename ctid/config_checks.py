@@ -10,6 +10,7 @@ from ctid.calls.plan import NUMBER
 from ctid.config_identity import identity_mistakes
 from ctid.config_law import law_mistakes
 from ctid.config_schema import Config, MqttConfig, PhoneConfig, RetentionConfig
+from ctid.config_webhooks import webhook_mistakes
 from ctid.hosts import is_loopback
 from ctid.model.addresses import fault_of_phone, outside_number
 from ctid.model.ids import safe_id
@@ -39,6 +40,7 @@ _UNIQUE = (
     ("agent", "id"),
     ("team", "id"),
     ("queue", "id"),
+    ("webhook", "name"),
 )
 
 
@@ -64,6 +66,7 @@ def check_values(config: Config, mistakes: list[Mistake]) -> None:
     mistakes += [*_names(config), *_ranges(config), *_tokens(config), *_addresses(config)]
     mistakes += [*_listener(config), *_web(config), *_references(config), *_reasons(config), *_agents(config)]
     mistakes += law_mistakes(config)
+    mistakes += webhook_mistakes(config)
     mistakes += _calls(config)
     mistakes += _grid(config)
     mistakes += identity_mistakes(config)

@@ -209,6 +209,7 @@ class RetentionConfig(Struct, frozen=True, kw_only=True):
     sheets_days: int = 365
     help_days: int = 365
     recordings_days: int = 180
+    webhooks_days: int = 7
 
 
 class SupervisionConfig(Struct, frozen=True, kw_only=True):
@@ -284,6 +285,31 @@ class CoachingConfig(Struct, frozen=True, kw_only=True):
     )
 
 
+class WebhookConfig(Struct, frozen=True, kw_only=True):
+    """Where events are sent by POST, and which: `events` are types such as `call.answered`, `call.*`, `*`.
+
+    With `queues` or `teams`, only what is about one of them. `timeout_s` bounds an answer, in seconds.
+    """
+
+    name: str
+    url: str
+    events: tuple[str, ...]
+    secret: Secret = Secret()
+    """What it is signed with: `whsec_` and 24 to 64 bytes in base64."""
+    old_secret: Secret = Secret()
+    """The one before, while receivers change over: then it is signed with both."""
+    queues: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    numbers: Literal["masked", "full"] = "masked"
+    pop_url: str = ""
+    """The address that a CRM opens for a call, with words such as `{number}` in it."""
+    timeout_s: float = 10.0
+    allow_plain: bool = False
+    """Whether it may be sent over http to another machine."""
+    tls_ca: str = ""
+    """A file of certificates (PEM) to know the receiver by; empty: the system's."""
+
+
 class AgentRules(Struct, frozen=True, kw_only=True):
     """What holds for commands to agents. With no `pause_reasons` any text is one."""
 
@@ -327,3 +353,4 @@ class Config(Struct, frozen=True, kw_only=True):
     retention: RetentionConfig = RetentionConfig()
     calls: CallsConfig = CallsConfig()
     recording: RecordingConfig = RecordingConfig()
+    webhooks: tuple[WebhookConfig, ...] = field(default=(), name="webhook")

@@ -1,6 +1,6 @@
 """What the API is given by the composition root."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,6 +34,7 @@ from ctid.ports import Clock
 from ctid.rates import COMMANDS, FAILURES, READS, Rate
 from ctid.supervision.gate import Gate
 from ctid.supervision.requests import ChangeRequest, StartRequest, Via
+from ctid.webhooks.words import DeadLetter, Retried, Tested, WebhookStatus
 
 
 class Supervisions(Protocol):
@@ -207,6 +208,28 @@ class History(Protocol):
         ...
 
 
+class WebhookRoom(Protocol):
+    """What sends events to webhooks; all but `status` raise `CtidError`."""
+
+    def status(self) -> tuple[WebhookStatus, ...]:
+        """How each stands."""
+        ...
+
+    async def dead(
+        self, name: str, after: tuple[float, int] | None, limit: int
+    ) -> Sequence[tuple[int, DeadLetter]]:
+        """Dead letters with their positions, after one's death and position."""
+        ...
+
+    async def retry(self, name: str, events: Collection[str] | None) -> Retried:
+        """Have dead letters wait again."""
+        ...
+
+    async def test(self, name: str) -> Tested:
+        """Send a test event."""
+        ...
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """Bounds of one client and of the server; times in seconds."""
 
@@ -266,6 +289,7 @@ class ApiContext:
     hands: Hands
     coaching: Coaching
     identity: Identity
+    webhooks: WebhookRoom
     gate: Gate
     clock: Clock
     version: str

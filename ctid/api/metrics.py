@@ -1,11 +1,12 @@
 """Figures in the Prometheus text exposition format 0.0.4. Without a token, so without names of people."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ctid.api.context import ApiContext
 from ctid.model.words import AgentState, CallState, LinkState
+from ctid.webhooks.words import WebhookState, WebhookStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -135,6 +136,7 @@ def render(context: ApiContext, requests: RequestCounts, sockets: int, streams: 
         "Moments that the memory had no room for, a gap until the PBX's log is read.",
         [({}, ledger.dropped)],
     )
+    _webhooks(context.webhooks.status(), family)
     if context.broker_status is not None:
         _broker(context.broker_status(), family)
     return "\n".join(lines) + "\n"
@@ -147,6 +149,21 @@ def _broker(status: Mapping[str, Any], family: Any) -> None:
         value = status.get(name)
         if isinstance(value, int):
             family(f"ctid_broker_{name}_total", "counter", f"Messages {name}.", [({}, value)])
+
+
+def _webhooks(hooks: Sequence[WebhookStatus], family: Any) -> None:
+    if not hooks:
+        return
+    for name, kind, text in (
+        ("delivered_total", "counter", "Events that its receiver has taken, since the start."),
+        ("dropped_total", "counter", "Events that were not kept for it, since the start."),
+        ("waiting", "gauge", "Events that wait to be sent."),
+        ("dead", "gauge", "Events that were given up and are still kept."),
+    ):
+        values = [({"webhook": hook.name}, getattr(hook, name.removesuffix("_total"))) for hook in hooks]
+        family(f"ctid_webhook_{name}", kind, text, values)
+    up = [({"webhook": hook.name}, hook.state is WebhookState.OK) for hook in hooks]
+    family("ctid_webhook_up", "gauge", "Whether its receiver takes events.", up)
 
 
 def _labels(labels: _Labels) -> str:

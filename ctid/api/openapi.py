@@ -79,6 +79,7 @@ _TAGS = {
     "supervisions": "Listening, whispering, barging in and taking over: one session, switched live.",
     "help": "Raised hands of agents.",
     "sheets": "Coaching sheets about sessions.",
+    "webhooks": "Tools that are sent events by POST.",
     "recordings": "The index of recordings that ctid had made; the audio is the PBX's.",
     "figures": "Key figures of a period, and the moments behind each.",
     "ghosts": "What the PBX does not bear out.",

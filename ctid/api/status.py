@@ -15,6 +15,7 @@ from ctid.model.ids import PbxId
 from ctid.model.instant import Instant
 from ctid.model.users import User, UserRole
 from ctid.model.words import LinkState
+from ctid.webhooks.words import WebhookStatus
 
 
 class StatusRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +42,7 @@ class Status(Struct, frozen=True, kw_only=True):
     broker: dict[str, Any] | None
     """None when no MQTT broker is configured. `connected`, `since`, `reason` (why not), `protocol`; since the
     start `published` and `dropped`; `outbox` (events on disk), `waiting` (not arrived yet), `degraded`."""
+    webhooks: tuple[WebhookStatus, ...]
     history: LedgerStatus
     tls: CertificateStatus | None
     """The certificate of this API; none when it speaks no TLS itself."""
@@ -64,6 +66,7 @@ async def get_status(context: ApiContext, user: User, _request: StatusRequest) -
         pbxs=tuple(sorted(store.pbxs.values(), key=lambda link: link.id)),
         capabilities={pbx: _capabilities(context, pbx) for pbx in sorted(store.pbxs)},
         broker=dict(context.broker_status()) if context.broker_status is not None else None,
+        webhooks=context.webhooks.status(),
         history=context.history.status(),
         tls=context.web.certificate.status() if context.web.certificate is not None else None,
         tokens=tuple(

@@ -28,6 +28,7 @@ from ctid.cli import (
     supervise,
     truth,
     watch,
+    webhook,
 )
 from ctid.cli.exits import HELP, Exit
 from ctid.cli.output import Output
@@ -155,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     api.add_to(add("api", "any operation of the API by its name; alone: which there are", helps=False))
     truth.add_to(add)
     audit.add_to(add, common)
+    webhook.add_to(add("webhook", "tools that are sent events: how they stand, test them, retry"), common)
     _add_supervision(add)
     command = add("watch", "the floor, live; Ctrl-C ends it")
     command.add_argument("--once", action="store_true", help="print a single picture and end")

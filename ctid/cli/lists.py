@@ -34,6 +34,7 @@ def _status(document: dict[str, Any]) -> RenderableType:
         line = Text("pbx ").append_text(floor.link_line(link, at))
         lines.append(line.append(f"  {link.driver} {link.version}"))
     lines.append(_broker(document.get("broker")))
+    lines += [_webhook(hook) for hook in document.get("webhooks", ())]
     ready = Text("ready", style="green") if document["ready"] else Text("NOT READY: ", style="bold red")
     lines.append(ready.append("; ".join(document["missing"])))
     for token in document.get("tokens", ()):
@@ -54,6 +55,15 @@ def _broker(broker: dict[str, Any] | None) -> Text:
         f"{name} {value}" for name, value in broker.items() if name != "connected" and value not in (None, "")
     )
     return line.append(f"  {figures}")
+
+
+def _webhook(hook: dict[str, Any]) -> Text:
+    fine = hook["state"] == "ok"
+    line = Text("webhook ").append_text(words.peer(hook["name"])).append(" ")
+    line.append("● ok" if fine else f"! {hook['state'].upper()}", style="green" if fine else "bold red")
+    figures = ", ".join(f"{name} {hook[name]}" for name in ("delivered", "waiting", "dead", "dropped"))
+    reason = "" if fine else f"  {clean(hook['last_error'])}"
+    return line.append(f"  {figures}{reason}")
 
 
 async def agents(client: Client, output: Output, arguments: argparse.Namespace) -> Exit:

@@ -19,6 +19,8 @@ from ctid.client.structs import (
     CommandedAgent,
     CommandedCall,
     CreatedToken,
+    DeadLetter,
+    DeadLetters,
     Device,
     DevicePage,
     DeviceState,
@@ -45,6 +47,7 @@ from ctid.client.structs import (
     RecordingAction,
     RecordingEntry,
     RecordingPage,
+    Retried,
     Scope,
     SentMessage,
     SessionAbout,
@@ -59,6 +62,7 @@ from ctid.client.structs import (
     Supervision,
     SupervisionPage,
     SupervisionState,
+    Tested,
     TokenInfo,
     TokenList,
     UserInfo,
@@ -67,6 +71,7 @@ from ctid.client.structs import (
     Verification,
     Via,
     WarnedSupervision,
+    WebhookList,
     When,
 )
 
@@ -926,7 +931,7 @@ class SubjectsOperations:
         wrote, however they are grouped there. Each class of what is kept has a list.
 
         Refused, beside what any operation can be, with `audit.unavailable`, `history.unavailable`,
-        `help.unavailable`, `coaching.unavailable`.
+        `help.unavailable`, `coaching.unavailable`, `webhooks.unavailable`.
         """
         return await self._http.result(SubjectDocument, "GET", f"/subjects/{segment(kind)}/{segment(ident)}")
 
@@ -939,7 +944,7 @@ class SubjectsOperations:
         report says so by class. In a `dry_run` nothing is erased.
 
         Refused, beside what any operation can be, with `audit.unavailable`, `history.unavailable`,
-        `help.unavailable`, `coaching.unavailable`.
+        `help.unavailable`, `coaching.unavailable`, `webhooks.unavailable`.
         """
         return await self._http.result(
             ErasureReport,
@@ -1255,6 +1260,56 @@ class UsersOperations:
         return await self._http.result(UserInfo, "DELETE", f"/users/{segment(ident)}")
 
 
+class WebhooksOperations:
+    """Operations: webhooks."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    async def list(self) -> WebhookList:
+        """Webhooks.
+
+        How each webhook of the configuration stands: what waits, what is dead, and why.
+        """
+        return await self._http.result(WebhookList, "GET", "/webhooks")
+
+    def dead(self, ident: str, /, *, limit: int | None = None) -> Pages[DeadLetters, DeadLetter]:
+        """The dead letters of a webhook.
+
+        Events that its receiver refused, or did not take within a day; those that were given up first,
+        first. What they say is not shown. While `next` is not null, ask again with it as `cursor`.
+
+        `limit`: The most items to answer with.
+
+        Refused, beside what any operation can be, with `webhook.unknown`, `webhooks.unavailable`.
+        """
+        return Pages(self._http, DeadLetters, f"/webhooks/{segment(ident)}/dead", given(limit=limit))
+
+    async def retry(self, ident: str, /, *, events: Sequence[str] | None = None) -> Retried:
+        """Send dead letters again.
+
+        All, or those of `events`, wait again behind what waits already, with their ids. A webhook that
+        is disabled since its receiver answered 410 is enabled.
+
+        `events`: Ids of events; left out: all dead letters.
+
+        Refused, beside what any operation can be, with `webhook.unknown`, `webhooks.unavailable`.
+        """
+        return await self._http.result(
+            Retried, "POST", f"/webhooks/{segment(ident)}/retry", body=given(events=events)
+        )
+
+    async def test(self, ident: str, /) -> Tested:
+        """Send a test event.
+
+        An event `ctid.webhook.test` that says nothing is sent at once, whatever waits, and what was
+        answered is told. It is not tried again.
+
+        Refused, beside what any operation can be, with `webhook.unknown`.
+        """
+        return await self._http.result(Tested, "POST", f"/webhooks/{segment(ident)}/test", body=given())
+
+
 class Operations:
     """Every operation, by what it is about."""
 
@@ -1279,3 +1334,4 @@ class Operations:
         self.supervisions = SupervisionsOperations(http)
         self.tokens = TokensOperations(http)
         self.users = UsersOperations(http)
+        self.webhooks = WebhooksOperations(http)

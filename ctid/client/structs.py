@@ -45,6 +45,16 @@ class Capability(Open):
     """Call a number on an agent's behalf."""
 
 
+class WebhookState(Open):
+    """How a webhook stands."""
+
+    OK = "ok"
+    FAILING = "failing"
+    """Its receiver does not take letters now; they wait, and are tried again."""
+    DISABLED = "disabled"
+    """Its receiver has answered 410: it gets none until somebody retries, or its URL is another."""
+
+
 class AgentState(Open):
     """CSTA agent states; `offered`, `busy_other` and `unknown` are ctid's."""
 
@@ -365,6 +375,28 @@ class Pbx(Struct, frozen=True, kw_only=True):
     """How many differences snapshots have found since ctid started, and mended."""
 
 
+class WebhookStatus(Struct, frozen=True, kw_only=True):
+    """One webhook. `delivered` and `dropped` count since ctid's start."""
+
+    name: str
+    host: str
+    """Where it sends to, without the path, which may be a secret."""
+    state: WebhookState
+    since: Instant
+    """When it came into that state, or ctid's start."""
+    delivered: int
+    waiting: int
+    dead: int
+    """Letters that were given up and are still kept."""
+    dropped: int
+    """Events that were not kept: too many waited, or the webhook is disabled."""
+    last_error: str
+    """Why a letter last did not arrive; empty while none has failed since the start."""
+    last_error_at: Instant | None = None
+    degraded: str
+    """Why events are not safe on disk, and so wait in memory; empty while they are."""
+
+
 class LedgerStatus(Struct, frozen=True, kw_only=True):
     """How the ledger is."""
 
@@ -421,6 +453,7 @@ class Status(Struct, frozen=True, kw_only=True):
     the start `published` and `dropped`; `outbox` (events on disk), `waiting` (not arrived yet),
     `degraded`.
     """
+    webhooks: tuple[WebhookStatus, ...]
     history: LedgerStatus
     tls: CertificateStatus | None = None
     """The certificate of this API; none when it speaks no TLS itself."""
@@ -1323,6 +1356,53 @@ class UserList(Struct, frozen=True, kw_only=True):
     """Everybody who logs in, by name."""
 
     items: tuple[UserInfo, ...]
+
+
+class WebhookList(Struct, frozen=True, kw_only=True):
+    """All webhooks, in the order of the configuration."""
+
+    items: tuple[WebhookStatus, ...]
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """An event that was given up."""
+
+    id: str
+    """The event's own id, as on every other way that it was told."""
+    type: str
+    subject: str
+    kept_at: Instant
+    died_at: Instant
+    tries: int
+    reason: str
+
+
+class DeadLetters(Struct, frozen=True, kw_only=True):
+    """Dead letters, those that died first, first."""
+
+    items: tuple[DeadLetter, ...]
+    next: str | None = None
+    """The `cursor` of the next page; none on the last one."""
+
+
+class Retried(Struct, frozen=True, kw_only=True):
+    """How many dead letters wait again."""
+
+    retried: int
+
+
+class Tested(Struct, frozen=True, kw_only=True):
+    """What came of a test event. It is not kept, nor tried again."""
+
+    id: str
+    """Of the event `ctid.webhook.test`, as its receiver has it in `webhook-id`."""
+    delivered: bool
+    status: int | None = None
+    """HTTP's; none when nothing answered."""
+    answer: str
+    """The beginning of what was answered."""
+    problem: str
+    """Why it was not delivered; empty when it was."""
 
 
 class Occurrence(Struct, frozen=True, kw_only=True):

@@ -56,10 +56,12 @@ from ctid.model.ids import LegId, QueueId
 from ctid.model.instant import Instant
 from ctid.model.users import UserRole
 from ctid.rates import Rate
+from ctid.webhooks.words import WebhooksUnavailable
 
 PATH = Path(ctid.api.__file__).parent / FILE
 WAITING = "lab.200.1"
 IDS = {
+    "webhooks": "crm",
     "agents": "1001",
     "calls": CALL,
     "devices": "PJSIP_1001",
@@ -178,7 +180,7 @@ async def answer_of(operation: Operation) -> Any:
 
 def told() -> Iterator[CtidError]:
     """Refusals that need a PBX, a disk or a moment that the floor has not: as ctid words them."""
-    for kind in ("agent", "call", "device", "help", "pbx", "queue", "sheet", "supervision"):
+    for kind in ("agent", "call", "device", "help", "pbx", "queue", "sheet", "supervision", "webhook"):
         yield NotFound(kind, "4711")
     sentences = {
         "no_live_call": "agent 1002 is ready: the scope `next` waits for a call",
@@ -232,6 +234,7 @@ def told() -> Iterator[CtidError]:
     yield IndexUnavailable("the index of recordings cannot be written: no space left on device")
     yield HelpUnavailable("the raised hands cannot be read: disk I/O error")
     yield CoachingUnavailable("the sheets cannot be written: no space left on device")
+    yield WebhooksUnavailable("the letters of the webhooks cannot be read: disk I/O error")
     yield errors.ProxyRequired("this address takes requests from its TLS proxy alone; ask there, by https")
     yield NotFound("token", "4711")
     yield NotFound("user", "4711")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 from tempfile import gettempdir
@@ -84,6 +84,7 @@ from ctid.supervision.law import Law
 from ctid.supervision.requests import ChangeRequest, ModeAsked, StartRequest
 from ctid.supervision.rights import Rights, Staff
 from ctid.tasks import TaskOwner
+from ctid.webhooks.words import DeadLetter, Retried, Tested, WebhookState, WebhookStatus
 from helpers.acts_desk import ActedPbx
 from helpers.fakes import FakeConnection
 
@@ -351,6 +352,64 @@ class PlayedQueues(FakeConnection):
         await self._hub.feed([MemberChanged(pbx=PBX, at=NOW, member=now)])
 
 
+class FakeWebhooks:
+    """One webhook, `crm`, with one dead letter that can be retried once."""
+
+    def __init__(self) -> None:
+        self._dead = [
+            DeadLetter(
+                id=f"{BOOT}-1",
+                type="ctid.call.answered",
+                subject=f"calls/{CALL}",
+                kept_at=NOW,
+                died_at=NOW,
+                tries=1,
+                reason="answered 400 Bad Request",
+            )
+        ]
+
+    def status(self) -> tuple[WebhookStatus, ...]:
+        """How it stands."""
+        return (
+            WebhookStatus(
+                name="crm",
+                host="https://crm.example",
+                state=WebhookState.OK,
+                since=NOW,
+                delivered=3,
+                waiting=0,
+                dead=len(self._dead),
+                dropped=0,
+                last_error="answered 400 Bad Request",
+                last_error_at=NOW,
+                degraded="",
+            ),
+        )
+
+    async def dead(
+        self, name: str, after: tuple[float, int] | None, limit: int
+    ) -> Sequence[tuple[int, DeadLetter]]:
+        """Its dead letters."""
+        self._check(name)
+        return [] if after else list(enumerate(self._dead, 1))[:limit]
+
+    async def retry(self, name: str, events: Collection[str] | None) -> Retried:
+        """Revive those."""
+        self._check(name)
+        found = [letter for letter in self._dead if events is None or letter.id in events]
+        self._dead = [letter for letter in self._dead if letter not in found]
+        return Retried(retried=len(found))
+
+    async def test(self, name: str) -> Tested:
+        """Deliver."""
+        self._check(name)
+        return Tested(id=f"{BOOT}-9-test-1", delivered=True, status=204, answer="", problem="")
+
+    def _check(self, name: str) -> None:
+        if name != "crm":
+            raise NotFound("webhook", name)
+
+
 class Reply(Struct, frozen=True, kw_only=True):
     """An answer over HTTP."""
 
@@ -432,6 +491,7 @@ class Floor:
             coaching=self.coaching,
             identity=self.identity,
             oidc=oidc() if oidc is not None else None,
+            webhooks=FakeWebhooks(),
             gate=self.gate,
             clock=self.clock,
             version="9.9.9",

@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 from api.carriers import CARRIERS, CarryOver, over_command_line, over_http
 from api.support import CALL, HAND, SESSION, SHEET, Floor
 from ctid.agents.service import AgentService
-from ctid.api.context import Agents, Calls, Coaching, Hands, Limits, Outreach, Supervisions
+from ctid.api.context import Agents, Calls, Coaching, Hands, Limits, Outreach, Supervisions, WebhookRoom
 from ctid.api.openapi import refusals
 from ctid.api.operations import OPERATIONS, Operation
 from ctid.calls.outreach import OutreachService
@@ -21,6 +21,7 @@ from ctid.model.users import UserRole
 from ctid.model.words import Carrier
 from ctid.rates import Rate
 from ctid.supervision.service import SupervisionService
+from ctid.webhooks.service import Webhooks
 
 START = {"agent": "1001", "via": {"phone": "2001"}, "purpose": "quality", "note": "hm"}
 CLAIM = {"id": HAND, "via": {"phone": "2001"}, "mode": "whisper"}
@@ -127,6 +128,15 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
         {"kind": "number", "id": "x"},
         {"kind": "x", "id": "1"},
     ],
+    "webhooks.list": [{}, {"shoe": 1}],
+    "webhooks.dead": [{"id": "crm"}, {"id": "none"}, {"id": "crm", "cursor": "?"}],
+    "webhooks.retry": [
+        {"id": "crm"},
+        {"id": "crm", "events": ["x"]},
+        {"id": "crm", "events": []},
+        {"id": "none"},
+    ],
+    "webhooks.test": [{"id": "crm"}, {"id": "none"}, {"id": "crm", "text": "x"}],
     "subjects.erase": [{"kind": "number", "id": "0612345678"}, {"kind": "agent", "id": "1001"}],
     "supervisions.list": [{}, {"state": "active"}],
     "supervisions.get": [{"id": SESSION}, {"id": "none"}],
@@ -181,6 +191,8 @@ def test_the_services_fit() -> None:
     assert helping is HelpService
     coaching: type[Coaching] = CoachingService
     assert coaching is CoachingService
+    sending: type[WebhookRoom] = Webhooks
+    assert sending is Webhooks
 
 
 MANY = Limits(commands=Rate(1e6, 1_000_000), reads=Rate(1e6, 1_000_000))

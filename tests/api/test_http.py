@@ -288,7 +288,9 @@ async def test_rights(floor: Floor, operation: Operation, role: UserRole) -> Non
         commands = commands and operation.name != "agents.message"
         may = operation.name in little[role] or (role is UserRole.AGENT and commands)
     else:
-        accounts = operation.name.startswith(("audit.", "retention.", "subjects.", "tokens.", "users."))
+        accounts = operation.name.startswith(
+            ("audit.", "retention.", "subjects.", "tokens.", "users.", "webhooks.")
+        )
         names = ("supervisions.", "ghosts.", "draw.", "recordings.", "help.", "sheets.")
         supervising = operation.name.startswith(names)
         reads = operation.method == "GET" and not supervising and not accounts

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ctid.api.errors import OperationUnknown
-from ctid.api.operations import agents, calls, coaching, floor, identity, law, supervision
+from ctid.api.operations import agents, calls, coaching, floor, identity, law, supervision, webhooks
 from ctid.api.operations.operation import BASE, Idempotency, Operation, Refusal
 
 __all__ = ["BASE", "OPERATIONS", "Idempotency", "Operation", "Refusal", "operation_named"]
 
-_ROOMS = (floor, agents, calls, supervision, coaching, law, identity)
+_ROOMS = (floor, agents, calls, supervision, coaching, law, identity, webhooks)
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
     {operation.name: operation for room in _ROOMS for operation in room.TABLE}

@@ -8,7 +8,14 @@ from ctid.audit.verifying import Verification
 from ctid.model.users import EVERY_ROLE, SUPERVISING_ROLES
 
 _AUDIT = refused(503, "audit.unavailable")
-_KEPT = refused(503, "audit.unavailable", "history.unavailable", "help.unavailable", "coaching.unavailable")
+_KEPT = refused(
+    503,
+    "audit.unavailable",
+    "history.unavailable",
+    "help.unavailable",
+    "coaching.unavailable",
+    "webhooks.unavailable",
+)
 
 TABLE = (
     Operation(
