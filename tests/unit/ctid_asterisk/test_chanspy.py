@@ -186,7 +186,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for what does not come."""
     monkeypatch.setattr(chanspy, "JOIN_S", 0.02)
     monkeypatch.setattr(spy_handover, "JOIN_S", 0.02)
-    monkeypatch.setattr(spy_handover, "CONFIRM_S", 0.02)
+    monkeypatch.setattr(spy_handover, "CONFIRM_S", 0.3)
     monkeypatch.setattr(spy_handover, "PACKETS_S", 0.001)
     monkeypatch.setattr(spy_parts, "SPY_S", 0.02)
     monkeypatch.setattr(spy_parts, "KEY_S", 0.02)

@@ -32,7 +32,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def _in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packets that do not come are not waited for in seconds."""
-    monkeypatch.setattr(handover, "CONFIRM_S", 0.02)
+    monkeypatch.setattr(handover, "CONFIRM_S", 0.3)
 
 
 async def failing_at(it: Play, step: str, fault: str, nth: int = 0) -> None:
