@@ -65,7 +65,7 @@ class HttpCarrier:
         self._streams = streams
         self._requests = door.requests
         self._openapi = openapi.encoded_document(door.context.version)
-        self._pages = pages() | shelf(door.context.version)
+        self._pages = {**pages(), **shelf(door.context.version)}
 
     def application(self) -> web.Application:
         """The application with every route."""
