@@ -12,6 +12,8 @@ from ctid.state.store import Store
 
 PATTERN = re.compile(r"\*|[a-z_]+\.(\*|[a-z_.]+)")
 """`*`, `call.*`, or one type, such as `call.answered`; without the `ctid.` that types have on the wire."""
+MOST_CALLS = 4096
+"""Calls whose teams are kept; beyond it, the one that nothing has been heard of for the longest goes."""
 GUARDED = frozenset({"supervision", "help", "monitoring", "sheet"})
 """Kinds of events about who listens to whom, who asks for help and who is coached. `*` is none of them."""
 
@@ -70,6 +72,29 @@ def _of_call(call: Call, store: Store) -> Concerns:
 def _teams(agents: Iterable[AgentId | None], store: Store) -> frozenset[str]:
     known = (store.agents.get(agent) for agent in agents if agent is not None)
     return frozenset(agent.team for agent in known if agent is not None and agent.team)
+
+
+class Memory:
+    """Keeps which teams each call has concerned: its agents may be gone from it before it ends."""
+
+    def __init__(self) -> None:
+        self._teams: dict[str, frozenset[str]] = {}
+
+    def concerns_of(self, update: Update, store: Store) -> Concerns:
+        """As `concerns_of`, and of a call the teams of all who have been in it; takes each update once."""
+        found = concerns_of(update, store)
+        if isinstance(update, Change):
+            ident = update.entity.id if isinstance(update.entity, Call) else None
+        else:
+            ident = update.call
+        if ident is None:
+            return found
+        teams = found.teams | self._teams.pop(ident, frozenset())
+        if teams and not (isinstance(update, Change) and update.new is None):
+            self._teams[ident] = teams
+            if len(self._teams) > MOST_CALLS:
+                del self._teams[next(iter(self._teams))]
+        return Concerns(found.queues, teams)
 
 
 class Selection(Struct, frozen=True, kw_only=True):

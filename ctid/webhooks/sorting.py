@@ -12,7 +12,7 @@ from ctid.model.instant import Instant
 from ctid.state.changes import Update
 from ctid.state.store import Store
 from ctid.webhooks.letters import NewLetter, Sent
-from ctid.webhooks.matching import Selection, concerns_of
+from ctid.webhooks.matching import Memory, Selection
 from ctid.webhooks.popping import filled
 
 
@@ -30,12 +30,16 @@ class Sorter:
 
     def __init__(self, site: str, boot_id: str, recipients: Sequence[Recipient]) -> None:
         self._recipients = tuple(recipients)
+        self._memory = Memory()
         self._documents = {full: Documents(site, boot_id, numbers_in_full=full) for full in (False, True)}
 
     def letters(self, update: Update, store: Store, kept_at: float) -> list[NewLetter]:
-        """The letters of an update, in the order of its events; `store` tells who is in which team."""
+        """The letters of an update, in the order of its events; `store` tells who is in which team.
+
+        Every update is to come here, in its order: a call concerns the teams of all who have been in it.
+        """
         told: dict[bool, list[Event]] = {}
-        letters, concerns = [], None
+        letters, concerns = [], self._memory.concerns_of(update, store)
         for recipient in self._recipients:
             documents = self._documents[recipient.numbers_in_full]
             if recipient.numbers_in_full not in told:
@@ -43,7 +47,6 @@ class Sorter:
             for event in told[recipient.numbers_in_full]:
                 if not recipient.selection.wants_type(event.name):
                     continue
-                concerns = concerns or concerns_of(update, store)
                 if recipient.selection.wants(concerns):
                     letters.append(_letter(recipient, event, documents, kept_at))
         return letters

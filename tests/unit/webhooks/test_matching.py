@@ -19,7 +19,7 @@ from ctid.model.words import (
 )
 from ctid.state.changes import Change, Occurrence
 from ctid.state.store import Store
-from ctid.webhooks.matching import PATTERN, Concerns, Selection, concerns_of, is_named
+from ctid.webhooks.matching import MOST_CALLS, PATTERN, Concerns, Memory, Selection, concerns_of, is_named
 
 PBX, AT = PbxId("p"), Instant(1.0)
 AGENT = Agent(
@@ -165,3 +165,29 @@ def test_selection() -> None:
     assert not some.wants(concerns("desk", "blue"))
     assert not some.wants(concerns("sales"))
     assert Selection(events=("*",)).wants(concerns())
+
+
+def test_a_call_concerns_a_team_to_its_end(store: Store) -> None:
+    """Also after her agent has left it, until it is gone; what happens in it as well."""
+    memory, left = Memory(), replace(CALL, parties=CALL.parties[:1])
+    moment = Occurrence(seq=1, at=AT, name="call_transferred", pbx=PBX, call=CALL.id)
+    whole = concerns("sales", "blue")
+    assert memory.concerns_of(Change(seq=1, at=AT, old=None, new=left), store) == concerns("sales")
+    assert memory.concerns_of(Change(seq=2, at=AT, old=left, new=CALL), store) == whole
+    store.calls[CALL.id] = left
+    assert memory.concerns_of(Change(seq=3, at=AT, old=CALL, new=left), store) == whole
+    assert memory.concerns_of(moment, store) == whole
+    assert memory.concerns_of(Change(seq=4, at=AT, old=left, new=None), store) == whole
+    assert memory.concerns_of(moment, store) == concerns("sales")
+    assert memory.concerns_of(Change(seq=5, at=AT, old=None, new=LINK), store) == concerns()
+
+
+def test_memory_is_bounded(store: Store) -> None:
+    """The call that nothing has been heard of for the longest is forgotten."""
+    memory = Memory()
+    for number in range(MOST_CALLS + 1):
+        call = replace(CALL, id=CallId(f"p.{number}"))
+        memory.concerns_of(Change(seq=1, at=AT, old=None, new=call), store)
+    for number, teams in ((0, ""), (1, "blue")):
+        left = replace(CALL, id=CallId(f"p.{number}"), parties=())
+        assert memory.concerns_of(Change(seq=2, at=AT, old=None, new=left), store) == concerns("sales", teams)
