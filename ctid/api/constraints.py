@@ -1,6 +1,6 @@
 """What the document says of requests beyond their types: how texts must be, and what no schema can say."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -8,11 +8,12 @@ from ctid.api.decoding import ID_NAMES, ID_PATTERN, TEXT_PATTERN, TIME_NAMES
 
 Schema = dict[str, Any]
 
-_CURSOR = {"cursor": "It must be the `next` of a page of this list."}
-_PERIOD = {
+_ANYWHERE = {
+    "cursor": "It must be the `next` of a page of this list.",
     "since": "A date-time that this machine can reckon with.",
     "until": "The same, not before `since`.",
 }
+"""By the name of a field, whichever operation has it."""
 _QUEUES = {"queues": "At least one, or leave it out."}
 _PHONE = {"via.phone": "A phone must be named; `browser` is for later."}
 _GRADES = {"grades": "The criteria are those of the configuration's grid."}
@@ -24,22 +25,12 @@ _BEARER = {
 }
 _SUBJECT = {"id": "A telephone number has digits."}
 
-JUDGED: Mapping[str, Mapping[str, str]] = MappingProxyType(
+_JUDGED: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "agents.list": _CURSOR,
-        "queues.list": _CURSOR,
-        "calls.list": _CURSOR,
-        "devices.list": _CURSOR,
-        "supervisions.list": _CURSOR,
-        "help.list": _CURSOR,
-        "sheets.list": _CURSOR,
-        "recordings.list": _CURSOR,
-        "agents.sessions": _CURSOR,
-        "figures.get": _PERIOD,
-        "figures.calls": _CURSOR
-        | _PERIOD
-        | {"kind": "One of those there are, or empty.", "by": "One of those there are, or empty."},
-        "audit.list": _CURSOR | _PERIOD,
+        "figures.calls": {
+            "kind": "One of those there are, or empty.",
+            "by": "One of those there are, or empty.",
+        },
         "session.password": {"new": _LONG_ENOUGH},
         "tokens.create": _BEARER
         | {
@@ -47,7 +38,7 @@ JUDGED: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "expires": "A date-time to come, or empty.",
         },
         "users.create": _BEARER | {"password": f"Empty, or: {_LONG_ENOUGH}"},
-        "users.update": _BEARER | {"id": "Something is to be changed."},
+        "users.update": _BEARER | {"role": "Something is to be changed: this, or another field."},
         "users.password": {"password": _LONG_ENOUGH},
         "agents.login": {"queues": "At least one, or leave it out where the configuration gives her some."},
         "agents.logout": _QUEUES,
@@ -88,10 +79,16 @@ JUDGED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sheets.update": _GRADES | {"text": "A grade or a text must remain."},
     }
 )
-"""By operation: fields that can be `request.invalid` though they are as the schema says, and why.
 
-The state, the configuration or another field of the request decides of them.
-"""
+
+def judged(operation: str, fields: Iterable[str]) -> dict[str, str]:
+    """Fields of an operation that can be `request.invalid` though they are as the schema says, and why.
+
+    The state, the configuration or another field of the request decides of them. `fields` are all of its own.
+    """
+    return {field: _ANYWHERE[field] for field in fields if field in _ANYWHERE} | dict(
+        _JUDGED.get(operation, {})
+    )
 
 
 def constrain(name: str, schema: Schema) -> None:

@@ -291,7 +291,7 @@ async def update_user(context: ApiContext, user: User, request: UpdateUser) -> U
     asked: dict[str, Any] = {name: value for name in names if (value := getattr(request, name)) is not UNSET}
     disabled = None if request.disabled is UNSET else request.disabled
     if not asked and disabled is None:
-        raise InvalidRequest("nothing is to be changed; say what")
+        raise InvalidRequest("nothing is to be changed; say what", field="role")
     person = await context.identity.registry.change_person(user.name, request.id, asked, disabled=disabled)
     await context.identity.refresh()
     return user_info(context.identity.directory, person)

@@ -9,7 +9,7 @@ from ctid.api import errors
 from ctid.api.answers import Examples
 from ctid.api.auth import COOKIE, CSRF_HEADER, LOCAL_COOKIE
 from ctid.api.conditional import bears_tag, changes_by_tag
-from ctid.api.constraints import JUDGED
+from ctid.api.constraints import judged
 from ctid.api.dispatch import Problem, encoded
 from ctid.api.identity import Login, SessionNow
 from ctid.api.operations import BASE, OPERATIONS, Operation, Refusal
@@ -278,10 +278,12 @@ def _operation(operation: Operation, schemas: dict[str, Schema], examples: Examp
         "description": f"{operation.description}\n\nRoles: {', '.join(sorted(operation.roles))}.",
         "x-roles": sorted(operation.roles),
         "x-idempotency": operation.idempotency,
+        "x-mqtt-topic": f"{{base}}/{{site}}/{operation.topic}",
+        "x-cli": operation.command_line,
         "parameters": [_path(name, properties[name], example) for name in in_path],
     }
-    if operation.name in JUDGED:
-        described["x-judged"] = dict(JUDGED[operation.name])
+    if why := judged(operation.name, operation.params.__struct_fields__):
+        described["x-judged"] = why
     if operation.is_command:
         described["parameters"] += [_KEY_PARAMETER, _BOOT_PARAMETER]
     if bears_tag(operation):
@@ -394,7 +396,7 @@ def _events(examples: Examples) -> dict[str, Any]:
         "tags": ["events"],
         "summary": "The stream of changes (WebSocket)",
         "description": _EVENTS,
-        "x-judged": dict(JUDGED["events"]),
+        "x-judged": judged("events", ()),
         "x-messages": [ref(kind) for kind in _MESSAGES],
         "parameters": [
             query("kind", f"Kinds, separated by commas: {', '.join(KINDS)}. All when left out."),

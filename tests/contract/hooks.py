@@ -10,7 +10,7 @@ import requests
 import schemathesis
 from schemathesis import GenerationMode
 
-KEY = "Idempotency-Key"
+KEY, BOOT = "Idempotency-Key", "Ctid-Boot-Id"
 LISTS = ("agents", "calls", "devices", "help", "queues", "sheets", "supervisions")
 """Where there are ids, by the first segment of the paths that take one."""
 FRESH_S = 0.5
@@ -30,6 +30,8 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         return
     if (case.headers or {}).get(KEY):
         case.headers[KEY] = uuid4().hex
+    if (case.headers or {}).get(BOOT) and next(_turn) % 4:
+        del case.headers[BOOT]  # nearly any is another run's, and nothing would be done
     kind = case.path.removeprefix("/api/v1/").partition("/")[0]
     if kind in LISTS and "id" in (case.path_parameters or {}) and next(_turn) % 2:
         known = listed(kind)

@@ -8,7 +8,7 @@ from openapi_schema_validator import oas31_format_checker as formats
 
 from ctid.api import openapi
 from ctid.api.answers import Examples
-from ctid.api.constraints import JUDGED
+from ctid.api.constraints import _JUDGED
 from ctid.api.decoding import request_of
 from ctid.api.operations import BASE, OPERATIONS, Operation
 from ctid.model.errors import InvalidRequest
@@ -64,16 +64,20 @@ def test_each_refusal_is_shown() -> None:
                     assert media["examples"][code] == {"$ref": f"#/components/examples/{status}-{code}"}
 
 
-def test_what_is_judged_is_there() -> None:
-    """What no schema can say is told of fields that the operations have, and is in the document."""
-    for name, judged in JUDGED.items():
-        if name == "events":
-            continue
-        operation = OPERATIONS[name]
-        assert described(operation)["x-judged"] == dict(judged)
-        headers = {told["name"] for told in described(operation)["parameters"] if told["in"] == "header"}
-        fields = headers.union(operation.params.__struct_fields__)
-        assert {path.partition(".")[0] for path in judged} <= fields
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_what_is_judged_is_there(operation: Operation) -> None:
+    """What no schema can say is told of fields that the operation has, cursors always among them."""
+    told = described(operation)
+    judged = told.get("x-judged", {})
+    fields = set(operation.params.__struct_fields__)
+    headers = {parameter["name"] for parameter in told["parameters"] if parameter["in"] == "header"}
+    assert {path.partition(".")[0] for path in judged} <= fields | headers
+    assert ("cursor" in judged) is ("cursor" in fields)
+
+
+def test_what_is_judged_is_of_operations() -> None:
+    """Nothing is told of an operation that there is not."""
+    assert set(_JUDGED) <= {*OPERATIONS, "events"}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +104,14 @@ def test_the_decoder_and_the_document_agree(name: str, params: dict[str, Any], f
         schemas |= told["requestBody"]["content"]["application/json"]["schema"]["properties"]
     with pytest.raises(AssertionError):
         valid(schemas[top], params[top])
+
+
+def test_each_operation_says_how_the_other_carriers_ask_for_it() -> None:
+    """By the topic of its command, and by the command line."""
+    told = described(OPERATIONS["agents.pause"])
+    assert told["x-mqtt-topic"] == "{base}/{site}/command/{client}/agents.pause"
+    assert told["x-cli"].startswith("ctid api agents.pause id=")
+    assert all({"x-mqtt-topic", "x-cli"} <= described(operation).keys() for operation in OPERATIONS.values())
 
 
 def test_every_tag_is_explained() -> None:
