@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from msgspec import Struct, inspect
+from msgspec import UNSET, Struct, inspect
 
 from ctid.model.instant import schema_hook
 
@@ -21,7 +21,8 @@ def schemas(
 ) -> dict[str, Schema]:
     """The schemas of structs and of all they hold, by name; `ref_template` as `#/$defs/{name}`.
 
-    In a result every field is there, whatever its default is; in a request those with a default may lack.
+    In a result every field is there, whatever its default is, but for one that may be unset; in a request
+    those with a default may lack.
     """
     answered = _named(results)
     asked = _named(requests)
@@ -35,7 +36,8 @@ def schemas(
             continue
         _describe_fields(schema, kind)
         if name in answered and not kind.__struct_config__.omit_defaults:
-            schema["required"] = list(schema["properties"])
+            unset = {field.encode_name for field in msgspec.structs.fields(kind) if field.default is UNSET}
+            schema["required"] = [field for field in schema["properties"] if field not in unset]
             for field_schema in schema["properties"].values():
                 field_schema.pop("default", None)
     return found

@@ -1,6 +1,7 @@
 from typing import get_args
 
 from ctid.events.catalogue import EVENTS, OCCURRED, REMOVED, name_of
+from ctid.events.schemas import published
 from ctid.events.structs import ENTITY_DOCUMENTS, HIDDEN, Header, schema_of
 from ctid.model.entities import ENTITIES, Pbx
 from ctid.model.facts import Moment
@@ -38,3 +39,9 @@ def test_documents_show_their_entities() -> None:
         shown = set(entity.__struct_fields__) - HIDDEN.get(entity, frozenset())
         assert set(document.__struct_fields__) == shown | set(Header.__struct_fields__)
         assert schema_of(document) == f"ctid.{entity.kind}/1"
+
+
+def test_what_may_be_left_out_is_not_demanded() -> None:
+    """A field that an event has only sometimes is in its schema, and not among those that must be there."""
+    schema = published()["ctid.call.offered/1"]
+    assert set(schema["properties"]) - set(schema["required"]) == {"pop_url"}
