@@ -107,8 +107,10 @@ class Courier:
             await workers.close()
 
     async def close(self) -> None:
-        """Hang up; idempotent."""
+        """Hang up, and have the disk forget what arrived last; idempotent."""
         await self._poster.close()
+        if self._arrived:
+            await self._forget()
 
     async def _send(self) -> None:
         while True:
@@ -160,15 +162,16 @@ class Courier:
             self._failed(letter, answer.problem, answer.asked_s)
 
     async def _forget(self) -> None:
-        """What has arrived; while the disk refuses, it is tried again with the next."""
-        done, self._arrived = self._arrived, []
+        """What has arrived; while the disk refuses, or at a stop meanwhile, it is tried again."""
+        done = set(self._arrived)
         try:
-            await self._kept.forget(done)
+            await self._kept.forget(sorted(done))
         except WebhooksUnavailable as error:
-            self._arrived += done
             log.warning(
                 "webhook letters that have arrived stay on disk", webhook=self.name, reason=error.detail
             )
+        else:
+            self._arrived = [position for position in self._arrived if position not in done]
 
     async def _gone(self, reason: str, now: float) -> None:
         self.dead = await self._kept.disable(self.name, self._config.url, now, reason)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,7 +102,10 @@ class Site:
         def holds() -> bool:
             return all(getattr(self.status, name) == value for name, value in expected.items())
 
-        await until(holds, what=f"{expected}, not {self.status}")
+        try:
+            await until(holds)
+        except AssertionError:
+            raise AssertionError(f"{expected}, not {self.status}") from None
 
 
 def hook(url: str, **fields: Any) -> WebhookConfig:
@@ -463,6 +466,27 @@ async def test_a_disk_that_fails_now_and_then(
         await site.settled(delivered=2)
         await until(lambda: rows(tmp_path) == 0)
     assert receiver.told("text") == ["a", "b"]
+
+
+async def test_what_has_arrived_is_not_sent_again_after_a_stop(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the stop comes before the disk has forgotten it."""
+    async with Site(tmp_path, hook(receiver.url)) as site:
+        kept = site.webhooks.kept
+        forget, times = kept.forget, Counter[str]()
+
+        async def slow_at_first(positions: Sequence[int]) -> None:
+            times["asked"] += 1
+            if times["asked"] == 1:
+                await asyncio.Event().wait()
+            await forget(positions)
+
+        monkeypatch.setattr(kept, "forget", slow_at_first)
+        await site.tell("a")
+        await site.settled(delivered=1)
+        await until(lambda: times["asked"] == 1)
+    assert rows(tmp_path) == 0
 
 
 async def test_dead_letters_are_bounded(tmp_path: Path) -> None:
