@@ -140,8 +140,7 @@ async def test_both_secrets_while_they_change(receiver: Receiver, tmp_path: Path
     async with Site(tmp_path, hook(receiver.url, secret=Secret(OTHER_SECRET))) as site:
         await site.tell("b")
         await site.settled(dead=1)
-    # Once or more: an answer that came too late is asked for again.
-    assert {json.loads(body)["data"]["text"] for body in receiver.forged} == {"b"}
+    assert [json.loads(body)["data"]["text"] for body in receiver.forged] == ["b"]
 
 
 async def test_a_refused_event_is_dead_and_can_be_retried(receiver: Receiver, tmp_path: Path) -> None:
