@@ -16,8 +16,11 @@ CONNECT_S = 5.0
 """For the TCP connection, and again for the broker's answer."""
 ANSWER_S = 10.0
 """A broker that owes an answer for longer is taken for dead."""
-WINDOW = 1000
-"""Publications on their way at a time, where the broker takes as many."""
+WINDOW = 100
+"""Publications on their way at a time, where the broker takes as many.
+
+More are hardly faster, and what is new waits behind all of them: after an outage documents behind events.
+"""
 LOOKS = 4
 """How often it is looked at what the broker owes, in the time that it has."""
 CLOSE_S = 1.0

@@ -250,7 +250,7 @@ async def _measure(port: int) -> Report:
             }
         taken |= {
             "300 bytes: ctid's connection": await by_connection(port),
-            "300 bytes: gmqtt, 500 at a time": await by_gmqtt(port, 500),
+            "300 bytes: gmqtt, 98 at a time": await by_gmqtt(port, 98),
             "300 bytes: aiomqtt, 20 at a time": await by_aiomqtt(port, 20),
             "300 bytes: aiomqtt, one at a time": await by_aiomqtt(port, 1),
         }
