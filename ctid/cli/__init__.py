@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(remote=watch.watch)
     _add_captures(add)
     identity.add_to(add, common)
-    command = add("mqtt-acl", "print the MQTT broker's access list for the clients of the configuration")
+    command = add("mqtt-acl", "print the MQTT broker's access list for those who have a token or log in")
     command.add_argument("--config", metavar="PATH", default=str(DEFAULT_PATH), help="default: %(default)s")
     command.add_argument(
         "--client",
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         type=broker.client_of,
         action="append",
         default=[],
-        help="another client than the [[token]]s, or another role; name:agent:id for an agent; repeatable",
+        help="another client, or one with another role; name:agent:id for an agent; repeatable",
     )
     command.set_defaults(local=broker.mqtt_acl)
     add("version", "the version").set_defaults(local=local.version)

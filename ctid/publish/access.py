@@ -42,12 +42,14 @@ topic readwrite homeassistant/device/+/config
 class BusClient(Struct, frozen=True, kw_only=True):
     """Who connects to the broker: a user name there, which is the name of a token, and its role.
 
-    `agent` is the id under which she is an agent; empty: she is none.
+    `agent` is the id under which she is an agent; empty: she is none. `reads` is false where her scopes
+    hold no reading.
     """
 
     name: str
     role: UserRole
     agent: str = ""
+    reads: bool = True
 
 
 def readable(client: BusClient) -> tuple[str, ...]:
@@ -85,6 +87,8 @@ def _section(root: str, client: BusClient) -> str:
 
 
 def _of_role(client: BusClient) -> Iterator[str]:
+    if not client.reads:
+        return
     if client.role in SUPERVISING_ROLES:
         yield from (*FLOOR, *GUARDED, "events/+")
     elif client.role in FLOOR_ROLES:

@@ -75,6 +75,13 @@ def test_an_agent_who_is_none() -> None:
     assert readable(BusClient(name="a", role=UserRole.AGENT)) == ("status", "periods", "reply/a/#")
 
 
+def test_a_token_without_reading() -> None:
+    """Scopes without any reading leave the bus unread, whatever the role."""
+    client = BusClient(name="a", role=UserRole.ADMIN, reads=False)
+    assert readable(client) == ("status", "periods", "reply/a/#")
+    assert access_list("r", [client], daemon="ctid").endswith("user a\ntopic read r/status\n")
+
+
 @pytest.mark.parametrize("name", ["ctid", "a\nuser ctid", " a", ""])
 def test_names_that_would_be_somebody_else(name: str) -> None:
     """A client cannot have the daemon's rights by its name, nor write lines into the list."""
