@@ -67,16 +67,15 @@ def _struct(kind: type[Struct], ident: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if config.tag_field is not None and config.tag is not None:
         found[config.tag_field] = config.tag
-    info = inspect.type_info(kind)
-    assert isinstance(info, inspect.StructType), "a struct is of this type"  # noqa: S101 - what msgspec says
-    for field in info.fields:
-        plain = not isinstance(field.type, inspect.StructType)
+    for field in msgspec.structs.fields(kind):
+        info = inspect.type_info(field.type)
+        plain = not isinstance(info, inspect.StructType)
         if field.encode_name == "id":
-            found["id"] = 1 if isinstance(field.type, inspect.IntType) else ident
+            found["id"] = 1 if isinstance(info, inspect.IntType) else ident
         elif plain and field.encode_name in _NAMED:
             found[field.encode_name] = _NAMED[field.encode_name]
         elif field.default is not msgspec.UNSET:
-            found[field.encode_name] = _value(field.type, ident)
+            found[field.encode_name] = _value(info, ident)
     return found
 
 

@@ -1,6 +1,7 @@
 """How sessions begin: by a password, or by the word of the OpenID provider."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from html import escape
 
 import structlog
@@ -39,8 +40,9 @@ class Logins:
         """Add the routes."""
         router.add_post(f"{BASE}/session", self._log_in)
         if self._oidc is not None:
-            router.add_get(f"{BASE}/oidc/login", self._to_provider, allow_head=False)
-            router.add_get(f"{BASE}/oidc/callback", self._from_provider, allow_head=False)
+            begin, finish = partial(self._to_provider, self._oidc), partial(self._from_provider, self._oidc)
+            router.add_get(f"{BASE}/oidc/login", begin, allow_head=False)
+            router.add_get(f"{BASE}/oidc/callback", finish, allow_head=False)
 
     async def _log_in(self, request: web.Request) -> web.StreamResponse:
         peer = request.remote or ""
@@ -76,10 +78,9 @@ class Logins:
 
     # The OpenID provider --------------------------------------------------------------------------
 
-    async def _to_provider(self, request: web.Request) -> web.StreamResponse:
-        assert self._oidc is not None  # noqa: S101 - the route is there only with it
+    async def _to_provider(self, oidc: Oidc, request: web.Request) -> web.StreamResponse:
         try:
-            address, binding = await self._oidc.begin(request.remote or "")
+            address, binding = await oidc.begin(request.remote or "")
         except Refused as refused:
             return await self._refused(request, refused)
         response = web.Response(status=302, headers={"Location": address})
@@ -96,14 +97,13 @@ class Logins:
         )
         return response
 
-    async def _from_provider(self, request: web.Request) -> web.StreamResponse:
-        assert self._oidc is not None  # noqa: S101 - the route is there only with it
+    async def _from_provider(self, oidc: Oidc, request: web.Request) -> web.StreamResponse:
         peer = request.remote or ""
         refusals.came_by("http", peer)
         name = (LOCAL_COOKIE if is_local(request.host) else COOKIE) + _LOGIN_COOKIE
         try:
-            vouched = await self._oidc.finish(dict(request.query), request.cookies.get(name, ""))
-            bearer = self._oidc.completed(vouched, self._identity.directory)
+            vouched = await oidc.finish(dict(request.query), request.cookies.get(name, ""))
+            bearer = oidc.completed(vouched, self._identity.directory)
         except Refused as refused:
             return await self._refused(request, refused)
         secret, session = await self._identity.vouched(bearer, peer)

@@ -32,7 +32,7 @@ class Floor(Mirror):
         self._task = loop.create_task(self._follow(), name="ctid.client/floor")
         try:
             await self.until(lambda floor: floor.boot_id)
-        except BaseException:
+        except BaseException:  # a cancellation as well: whoever never entered has nothing to leave
             await self._stop()
             raise
         return self

@@ -21,10 +21,10 @@ class Page(Protocol):
 
 
 P = TypeVar("P", bound=Page)
-I = TypeVar("I")  # noqa: E741 - of an item; nobody reads it as a number
+Item = TypeVar("Item")
 
 
-class Pages(Generic[P, I]):
+class Pages(Generic[P, Item]):
     """A list, asked for page by page as it is read: `async for item in pages`.
 
     Nothing is asked before it is read, and each reading begins anew. Raises as any operation does.
@@ -36,10 +36,10 @@ class Pages(Generic[P, I]):
         self._path = path
         self._query = query
 
-    async def __aiter__(self) -> AsyncIterator[I]:
+    async def __aiter__(self) -> AsyncIterator[Item]:
         async for page in self.pages():
             for item in page.items:
-                yield cast(I, item)
+                yield cast(Item, item)
 
     async def pages(self) -> AsyncGenerator[P, None]:
         """The pages whole, with what else they tell."""
@@ -51,6 +51,6 @@ class Pages(Generic[P, I]):
                 return
             query["cursor"] = page.next
 
-    async def all(self) -> list[I]:
+    async def all(self) -> list[Item]:
         """Every item at once."""
         return [item async for item in self]

@@ -84,7 +84,7 @@ async def test_who_has_asked_may_wait(floor: Floor) -> None:
     asking = asyncio.create_task(  # noqa: TID251 - a test's own, which it awaits
         floor.request("PATCH", f"/api/v1/supervisions/{SESSION}", json=body)
     )
-    await asyncio.sleep(3 * QUICK.head_s)
+    await asyncio.sleep(3 * QUICK.head_s)  # that nothing is cut in this time cannot be waited for
     floor.supervisions.gate.set()
     assert (await asking).status == 200
     assert (await events.until("change"))["entity"]["mode"] == "whisper"

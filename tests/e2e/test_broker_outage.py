@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 OUTAGE_S = float(os.environ.get("CTID_OUTAGE_S", "30"))
 BEFORE_S, AFTER_S = 4.0, 6.0
-WITHIN_S = 10.0
+WITHIN_S = 5.0
 """For the tree to be true again, on a machine that has other things to do; how long it took is printed."""
 CALLS_PER_S = 20
 ROOT = "ctid/lab/"
