@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ctid.model.users import UserRole
-from e2e.test_mqtt import Broker
+from e2e.publishing import Broker
 from lab.config import CHECKOUT
 
 SHIPPED = CHECKOUT / "config" / "mosquitto"

@@ -22,7 +22,7 @@ from ctid.config_secrets import Secret
 from ctid.model.ids import AgentId
 from ctid.publish.mqtt import MqttPublisher
 from ctid.tasks import TaskOwner
-from e2e.test_mqtt import Broker
+from e2e.publishing import Broker
 from helpers.patience import until
 from lab.config import CHECKOUT
 

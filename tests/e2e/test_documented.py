@@ -20,7 +20,7 @@ from ctid.model.instant import Instant
 from ctid.model.words import DeviceState, SnapshotReason
 from ctid.state import store
 from e2e import bus
-from e2e.test_mqtt import PBX, Broker, Floor, member
+from e2e.publishing import PBX, Broker, Floor, member
 from helpers.patience import until
 from lab import daemon
 from lab.rig import Rig

@@ -7,7 +7,7 @@ import pytest
 
 from ctid.config import MqttConfig
 from e2e import bus
-from e2e.test_mqtt import Broker, Floor
+from e2e.publishing import Broker, Floor
 from helpers.patience import until
 
 pytestmark = pytest.mark.lab

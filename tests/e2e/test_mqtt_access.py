@@ -12,7 +12,7 @@ from ctid.api import asyncapi
 from ctid.model.users import SUPERVISING_ROLES, UserRole
 from ctid.publish.access import BusClient, readable
 from e2e.mosquitto import ROLES, shipped_broker
-from e2e.test_mqtt import Broker
+from e2e.publishing import Broker
 
 pytestmark = pytest.mark.lab
 

@@ -12,7 +12,7 @@ import pytest
 
 from ctid.config import MqttConfig
 from e2e.mosquitto import Authority, shipped_broker
-from e2e.test_mqtt import Broker, Floor, until
+from e2e.publishing import Broker, Floor, until
 
 pytestmark = pytest.mark.lab
 
